@@ -1,0 +1,88 @@
+# `make` alone lists the targets. Everything is set up by the target that needs it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+SAM := .venv-sam/bin/sam
+LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam
+# Arguments for the command of a target: make dev ARGS=--help, make test ARGS="-k reserve"
+ARGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[36m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.tools: requirements/tools.txt
+	@echo "setting up $(VENV) with $(PYTHON)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/tools.txt
+	@touch $@
+
+# The editable installs come last: they need hatchling from the lock, and nothing else.
+define install
+	@echo "installing $(1)"
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1)
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e layers/core -e .
+	@touch $@
+endef
+
+$(VENV)/.local: $(VENV)/.tools requirements/local.txt pyproject.toml layers/core/pyproject.toml
+	$(call install,requirements/local.txt)
+
+$(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyproject.toml
+	$(call install,requirements/dev.txt)
+	@touch $(VENV)/.local
+
+.venv-sam/.done: requirements/sam.txt $(VENV)/.tools
+	@echo "installing the SAM CLI into .venv-sam"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-sam
+	@$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(VENV)/.dev .venv-sam/.done ## Install everything that the other targets need
+
+.PHONY: dev
+dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
+	@$(BIN)/python -m infra.local $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev .venv-sam/.done ## Run all tests (ARGS="-k name" for some)
+	@bash infra/setup/install_browser.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: check
+check: $(VENV)/.dev .venv-sam/.done ## Lint, format, types, import rules, template
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@.venv-sam/bin/cfn-lint template.yaml
+	@SAM_CLI_TELEMETRY=0 $(SAM) validate --lint
+
+.PHONY: format
+format: $(VENV)/.dev ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: build
+build: .venv-sam/.done ## Build the stack with SAM (layer for Lambda's arm64)
+	@SAM_CLI_TELEMETRY=0 $(SAM) build $(ARGS)
+
+.PHONY: deploy
+deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a metered call
+	@$(BIN)/python -m infra.setup $(ARGS)
+
+.PHONY: lock
+lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
+	@for f in $(LOCKS); do \
+	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	    --no-emit-index-url --no-annotate $$f.in -o $$f.txt && echo "locked $$f.txt"; \
+	done
+
+.PHONY: clean
+clean: ## Remove the environments and everything that was built
+	rm -rf $(VENV) .venv-sam .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The ledger, the check and the services of Tollkeeper."""

@@ -1,0 +1,112 @@
+"""The Protocols that adapters meet. Services know these and nothing else of the outside."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import (
+    Grant,
+    Granted,
+    LedgerError,
+    PromptState,
+    Reservation,
+    Reserve,
+    Settle,
+    Settlement,
+    Standing,
+    SubscriptionState,
+)
+from tollkeeper_core.domain.periods import Periods
+from tollkeeper_core.domain.postings import Posting
+
+
+class Ledger(Protocol):
+    """The live state. Every mutation is atomic and idempotent by the id in its request.
+
+    All methods raise LedgerUnavailableError when Redis is away or past its deadline.
+    ``config_version`` is the version of the configuration that the caller has in hand.
+    """
+
+    def reserve(self, request: Reserve, config_version: str) -> Reservation:
+        """Hold an amount, or say what would fit. Raises StaleConfigError, UnknownTierError."""
+        ...
+
+    def settle(
+        self, requests: Sequence[Settle], config_version: str
+    ) -> list[Settlement | LedgerError]:
+        """Settle a batch in one request, an answer or an error for each, in order."""
+        ...
+
+    def grant(self, request: Grant) -> Granted:
+        """Add a lot of credits, once per purchase."""
+        ...
+
+    def apply_subscription(self, state: SubscriptionState) -> None:
+        """Give or take a tier; an older version than the one known changes nothing."""
+        ...
+
+    def read(
+        self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
+    ) -> Standing:
+        """Where a user stands, without changing anything. Raises as reserve does."""
+        ...
+
+    def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
+        """What has become of one showing of the upgrade page."""
+        ...
+
+
+class ConfigStore(Protocol):
+    """The configuration that sync_config published. Raises LedgerUnavailableError."""
+
+    def load(self) -> tuple[str, Config] | None:
+        """(version, configuration), or None where none was published yet."""
+        ...
+
+    def publish(self, config: Config, read_ms: int) -> bool:
+        """Make ``config`` the one that counts, whole or not at all.
+
+        ``read_ms`` is when its source was read: an older reading never replaces a newer one
+        (False then, and nothing changes).
+        """
+        ...
+
+    def record_error(self, message: str | None, now_ms: int) -> None:
+        """Keep why the newest configuration was refused, or that it no longer is (None)."""
+        ...
+
+
+class ParameterSource(Protocol):
+    """The owner's parameters (SSM). Names come without the stage's prefix."""
+
+    def read_all(self) -> Mapping[str, str]:
+        """Every parameter but the secrets."""
+        ...
+
+    def read_secrets(self, names: Iterable[str]) -> Mapping[str, str]:
+        """These of ``secrets/*``, decrypted; a name that does not exist is left out."""
+        ...
+
+
+class Archive(Protocol):
+    """The record. What is in it counts; what is not may be asked for again."""
+
+    def write(self, postings: Sequence[Posting]) -> None:
+        """Durably, before it returns; the same postings twice are harmless."""
+        ...
+
+
+class UsageQueue(Protocol):
+    """Where usage waits until it is settled."""
+
+    def send(self, bodies: Sequence[str]) -> list[bool]:
+        """Queue each; True where it is queued for good."""
+        ...
+
+
+class Clock(Protocol):
+    """Now, in epoch milliseconds."""
+
+    def __call__(self) -> int:
+        """The wall clock, UTC."""
+        ...

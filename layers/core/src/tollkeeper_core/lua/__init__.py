@@ -1,0 +1,1 @@
+"""The atomic scripts, as .lua files."""

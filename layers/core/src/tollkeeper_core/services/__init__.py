@@ -1,0 +1,1 @@
+"""One use case a file. A service is handed its adapters and the clock."""
