@@ -1,0 +1,86 @@
+"""The stack in CloudFormation: built and deployed by the SAM CLI, read by boto3."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+from botocore.exceptions import ClientError
+
+from infra.setup.errors import SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """What the later steps need of a deployed stack. None: it is not there (yet)."""
+
+    api_url: str | None = None
+    webhook_url: str | None = None
+    upgrade_page_url: str | None = None
+    sync_config_function: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stage's stack."""
+
+    root: Path
+    stage: str
+    region: str
+
+    @property
+    def name(self) -> str:
+        """The stack's name in CloudFormation."""
+        return f"tollkeeper-{self.stage}"
+
+    def build(self) -> None:
+        """Run ``sam build``. Raises SetupError."""
+        self._sam("build")
+
+    def deploy(self) -> None:
+        """Run ``sam deploy``, with the settings of the stage's section in samconfig.toml, if any.
+
+        Raises SetupError.
+        """
+        arguments = ["--stack-name", self.name, "--s3-prefix", self.name, "--region", self.region]
+        if self.stage in tomllib.loads((self.root / "samconfig.toml").read_text()):
+            arguments += ["--config-env", self.stage]
+        else:
+            arguments += ["--parameter-overrides", f"Stage={self.stage}"]
+        self._sam("deploy", *arguments)
+
+    def outputs(self) -> Outputs:
+        """Read the stack's outputs; all None when there is no stack."""
+        client = boto3.client("cloudformation", region_name=self.region)
+        try:
+            stack = client.describe_stacks(StackName=self.name)["Stacks"][0]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ValidationError":
+                return Outputs()
+            raise
+        values = {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}
+        return Outputs(
+            api_url=values.get("InterceptUrl"),
+            webhook_url=values.get("StripeWebhookUrl"),
+            upgrade_page_url=values.get("UpgradePageUrl"),
+            sync_config_function=values.get("SyncConfigFunctionName"),
+        )
+
+    def _sam(self, *arguments: str) -> None:
+        command = [self._sam_path(), *arguments]
+        # The layer's build needs a Python with pip, which this one has for certain.
+        environment = {"SAM_CLI_TELEMETRY": "0", "BUILD_PYTHON": sys.executable, **os.environ}
+        code = subprocess.run(command, cwd=self.root, env=environment, check=False).returncode
+        if code != 0:
+            raise SetupError(f"sam {arguments[0]} failed ({code}); its own words are above.")
+
+    def _sam_path(self) -> str:
+        own = self.root / ".venv-sam" / "bin" / "sam"
+        path = str(own) if own.exists() else shutil.which("sam")
+        if path is None:
+            raise SetupError("The SAM CLI is missing: run make setup.")
+        return path
