@@ -168,27 +168,26 @@ class GatewayApp:
         self, commands: Sequence[Command], format_: _Format, read_only: bool
     ) -> _Answer:
         self._refuse_whole(commands, read_only)
-        queued = await self._run([[b"MULTI"], *commands, [b"EXEC"]])
+        queued = await self._redis.send([[b"MULTI"], *self._prepare(commands), [b"EXEC"]])
         results = queued.pop()
         if not isinstance(results, list):
             # EXECABORT: the error that spoiled the transaction says more than that it was spoilt.
             errors = [reply for reply in (*queued, results) if isinstance(reply, ErrorReply)]
             return _error(400, replies.plain(errors[0]))
-        restored = map(self._scripts.incoming, commands, results)
-        return _json(200, [replies.envelope(reply, format_.encode) for reply in restored])
+        answered = map(self._scripts.incoming, commands, results)
+        return _json(200, [replies.envelope(reply, format_.encode) for reply in answered])
 
     async def _run(self, commands: Sequence[Command]) -> list[Reply]:
-        for command in commands:
-            self._count(command[0].upper())
-        sent = [self._scripts.outgoing(command) for command in commands]
-        answered = await self._redis.send(sent)
+        answered = await self._redis.send(self._prepare(commands))
         return list(map(self._scripts.incoming, commands, answered))
 
-    def _count(self, name: bytes) -> None:
-        if name in (b"MULTI", b"EXEC"):
-            return
-        self._counters.commands[name.decode().lower()] += 1
-        self._writes += name not in READS
+    def _prepare(self, commands: Sequence[Command]) -> list[Command]:
+        """Count the commands and give them as Redis is to see them."""
+        for command in commands:
+            name = command[0].upper()
+            self._counters.commands[name.decode().lower()] += 1
+            self._writes += name not in READS
+        return list(map(self._scripts.outgoing, commands))
 
     def _refuse_whole(self, commands: Sequence[Command], read_only: bool) -> None:
         for command in commands:

@@ -7,6 +7,7 @@ connection serves any number of requests at once and a batch written in one piec
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from typing import cast
 
 CONNECT_DEADLINE_S = 2.0
 
@@ -141,16 +142,17 @@ class RedisConnection(asyncio.Protocol):
                 loop = asyncio.get_running_loop()
                 try:
                     async with asyncio.timeout(CONNECT_DEADLINE_S):
-                        transport, _ = await loop.create_connection(
-                            lambda: self, self._host, self._port
-                        )
+                        await loop.create_connection(lambda: self, self._host, self._port)
                 except OSError as error:
                     raise RedisUnavailableError(f"cannot connect to Redis: {error}") from error
-                self._transport = transport
+            if self._transport is None:
+                # Lost again before this task ran on.
+                raise RedisUnavailableError("the connection to Redis was lost")
             return self._transport
 
-    def connection_made(self, _transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin with a clean parser: the last connection may have ended inside a reply."""
+        self._transport = cast(asyncio.WriteTransport, transport)
         self._parser = ReplyParser()
 
     def data_received(self, data: bytes) -> None:

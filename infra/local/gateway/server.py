@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 # handshakes.
 KEEP_ALIVE_S = 300
 SHUTDOWN_GRACE_S = 2
+BACKLOG = 2048
 STATS_DEADLINE_S = 10
 
 
@@ -61,7 +62,17 @@ class GatewayServer(uvicorn.Server):
 
 def listen(port: int = 0) -> socket.socket:
     """A socket that listens on loopback; raises `OSError` when the port is taken."""
-    return socket.create_server((HOST, port), backlog=2048)
+    # asyncio turns Nagle's algorithm off only where the protocol is named, which create_server()
+    # does not do: every answer would wait 40 ms for the caller's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 class Gateway:
