@@ -1,0 +1,1 @@
+"""The local Lambda service: functions, their URLs and what invokes them."""
