@@ -1,0 +1,33 @@
+"""`python -m infra.local.stripe_local --port 12111`."""
+
+import argparse
+from pathlib import Path
+
+from infra.local.stripe_local.app import DELAYED_S
+from infra.local.stripe_local.server import LocalStripe
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="stripe_local", description="A local Stripe.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=12111, help="0 takes a free one")
+    parser.add_argument("--data", type=Path, help="a JSON file that keeps the account")
+    parser.add_argument("--seed", type=int, help="make the ids repeatable")
+    parser.add_argument("--delayed-s", type=float, default=DELAYED_S, help="bank debits settle in")
+    given = parser.parse_args()
+    server = LocalStripe(
+        host=given.host,
+        port=given.port,
+        data=given.data,
+        seed=given.seed,
+        delayed_s=given.delayed_s,
+    )
+    print(
+        f"Local Stripe, no real money: {server.url}/_local  (key {server.secret_key})", flush=True
+    )
+    server.run()
+
+
+if __name__ == "__main__":
+    main()

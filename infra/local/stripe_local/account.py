@@ -1,0 +1,117 @@
+"""All that one test account holds. Everything here runs on one event loop: no locks."""
+
+import copy
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from infra.local.stripe_local.errors import no_such
+from infra.local.stripe_local.ids import IdMint
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The API request behind an event. Both None when no API request of the account caused it."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass
+class State:
+    """What a restart must find again: plain JSON."""
+
+    objects: dict[str, Json] = field(default_factory=dict)
+    """Every object by id, oldest first, in Stripe's own shape."""
+    private: dict[str, Json] = field(default_factory=dict)
+    """By object id, what Stripe knows of an object and does not show in it."""
+    deliveries: dict[str, Json] = field(default_factory=dict)
+    """Webhook deliveries by id, oldest first; see `deliveries.py`."""
+    jobs: list[Json] = field(default_factory=list)
+    """What falls due later; see `clockwork.py`."""
+    idempotency: dict[str, Json] = field(default_factory=dict)
+    """Recorded answers by idempotency key; see `api/idempotency.py`."""
+
+
+class Account:
+    """The state, the clock and the ids. `file` keeps the state over restarts."""
+
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        file: Path | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.mint = IdMint(seed)
+        self.clock = clock
+        self.watchers: list[Callable[[], None]] = []
+        self._file = file
+        self.state = State()
+        if file is not None and file.exists():
+            self.state = State(**json.loads(file.read_text(encoding="utf-8")))
+
+    def now(self) -> int:
+        """Return Unix seconds."""
+        return int(self.clock())
+
+    def new_id(self, kind: str) -> str:
+        """Return an unused id for a `kind` of object."""
+        while (object_id := self.mint(kind)) in self.state.objects:
+            pass
+        return object_id
+
+    def add(self, obj: Json, **private: Any) -> Json:
+        """Keep `obj` under its id, with what Stripe knows of it and does not show."""
+        self.state.objects[obj["id"]] = obj
+        if private:
+            self.state.private[obj["id"]] = private
+        return obj
+
+    def private(self, object_id: str) -> Json:
+        """Return the hidden side of an object, to read and to write."""
+        return self.state.private.setdefault(object_id, {})
+
+    def find(self, object_id: str | None) -> Json | None:
+        """Return the object with that id, of whatever kind."""
+        return self.state.objects.get(object_id) if object_id else None
+
+    def get(self, kind: str, object_id: str, *, param: str = "id", status: int = 404) -> Json:
+        """Return the object of `kind`; raises StripeError `resource_missing` with `status`."""
+        obj = self.state.objects.get(object_id)
+        if obj is None or obj["object"] != kind:
+            raise no_such(kind, object_id, param=param, status=status)
+        return obj
+
+    def remove(self, object_id: str) -> None:
+        """Forget an object."""
+        self.state.objects.pop(object_id, None)
+        self.state.private.pop(object_id, None)
+
+    def each(self, kind: str) -> Iterator[Json]:
+        """Yield the objects of `kind`, newest first."""
+        return (o for o in reversed(list(self.state.objects.values())) if o["object"] == kind)
+
+    def snapshot(self, obj: Json) -> Json:
+        """Return `obj` as it is now: later changes do not reach the copy."""
+        return copy.deepcopy(obj)
+
+    def stir(self) -> None:
+        """Tell whoever delivers webhooks and runs jobs that there is something new to do."""
+        for watcher in self.watchers:
+            watcher()
+
+    def save(self) -> None:
+        """Write the state to the file, if there is one; a reader never sees half of it."""
+        if self._file is None:
+            return
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        draft = self._file.with_name(self._file.name + ".new")
+        draft.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
+        os.replace(draft, self._file)  # noqa: PTH105 - atomic on every platform

@@ -1,0 +1,22 @@
+"""The endpoints, one module for each family of resources; together they are the route table."""
+
+from infra.local.stripe_local.api.call import Route
+from infra.local.stripe_local.api.resources import (
+    billing,
+    catalog,
+    customers,
+    events,
+    payments,
+    sessions,
+    webhook_endpoints,
+)
+
+ROUTES: tuple[Route, ...] = (
+    *sessions.ROUTES,
+    *customers.ROUTES,
+    *catalog.ROUTES,
+    *payments.ROUTES,
+    *billing.ROUTES,
+    *webhook_endpoints.ROUTES,
+    *events.ROUTES,
+)

@@ -1,0 +1,99 @@
+"""The ASGI application: the API below /v1, the payer's pages, the local cloud's own page."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from infra.local.stripe_local.account import Account
+from infra.local.stripe_local.api import dispatch
+from infra.local.stripe_local.clockwork import keep_time
+from infra.local.stripe_local.deliveries import Dispatcher, Retry
+from infra.local.stripe_local.flows.checkout import JOBS
+from infra.local.stripe_local.pages import Pages
+
+DELAYED_S = 3.0
+"""How long a bank debit takes here. At Stripe it is days."""
+
+_Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+def create_app(account: Account, retry: Retry, *, delayed_s: float = DELAYED_S) -> Starlette:
+    """Return the application over `account`; its lifespan delivers webhooks and keeps time."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        background = [
+            asyncio.create_task(Dispatcher(account, retry).run()),
+            asyncio.create_task(keep_time(account, JOBS)),
+        ]
+        try:
+            yield
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            account.save()
+
+    pages = Pages(account, delayed_s)
+    static = StaticFiles(directory=Path(__file__).with_name("static"))
+    return Starlette(
+        lifespan=lifespan,
+        routes=[
+            Route("/v1/{path:path}", _api(account), methods=["GET", "POST", "DELETE"]),
+            Route("/c/pay/{id}", pages.show_checkout, methods=["GET"]),
+            Route("/c/pay/{id}", _saving(account, pages.submit_checkout), methods=["POST"]),
+            Route("/_local", pages.show_account, methods=["GET"]),
+            Route("/_local/events", pages.list_events, methods=["GET"]),
+            Route(
+                "/_local/events/{id}/resend",
+                _saving(account, pages.resend_event),
+                methods=["POST"],
+            ),
+            Route(
+                "/_local/subscriptions/{id}/cancel",
+                _saving(account, pages.cancel_subscription),
+                methods=["POST"],
+            ),
+            Mount("/_local/static", static, name="static"),
+        ],
+    )
+
+
+def _api(account: Account) -> _Endpoint:
+    async def api(request: Request) -> Response:
+        body = await request.body()
+        # From here to the answer nothing waits: each request sees and leaves a whole state.
+        answer = dispatch.answer(
+            account,
+            dispatch.Request(
+                method=request.method,
+                path=request.url.path,
+                query=request.url.query,
+                body=body,
+                headers=request.headers,
+                base_url=str(request.base_url).rstrip("/"),
+            ),
+        )
+        if request.method != "GET":
+            account.save()
+        return Response(
+            answer.encode(), answer.status, answer.headers, media_type="application/json"
+        )
+
+    return api
+
+
+def _saving(account: Account, endpoint: _Endpoint) -> _Endpoint:
+    async def saving(request: Request) -> Response:
+        response = await endpoint(request)
+        account.save()
+        return response
+
+    return saving

@@ -1,0 +1,1 @@
+"""What happens in the account: payments, subscriptions, Checkout. Every step emits its events."""
