@@ -21,6 +21,8 @@ HOST = "127.0.0.1"
 START_DEADLINE_S = 10.0
 STOP_DEADLINE_S = 5.0
 POLL_S = 0.01
+# What holds the port may be no Redis and never answer; one that is only slow is asked again.
+ANSWER_DEADLINE_S = 0.2
 # A try is lost only when another process binds the chosen port in the milliseconds before
 # Redis does; ten in a row means that something else is wrong.
 PORT_TRIES_MAX = 10
@@ -199,7 +201,7 @@ def _free_port() -> int:
 def _answers(port: int, pid: int) -> bool:
     """Whether the server on `port` answers PING and is the process `pid`, not another Redis."""
     try:
-        with socket.create_connection((HOST, port), timeout=1) as client:
+        with socket.create_connection((HOST, port), timeout=ANSWER_DEADLINE_S) as client:
             client.sendall(b"PING\r\nINFO server\r\nQUIT\r\n")
             reply = b"".join(iter(lambda: client.recv(65536), b""))
     except OSError:
