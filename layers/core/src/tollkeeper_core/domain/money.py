@@ -22,8 +22,10 @@ _USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?", re.ASCII)
 
 #: Stripe's zero-decimal currencies (docs.stripe.com/currencies#zero-decimal).
 _ZERO_DECIMAL = frozenset(
-    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "ugx", "vnd", "vuv")
-    + ("xaf", "xof", "xpf")
+    (
+        *("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga"),
+        *("pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"),
+    )
 )
 #: Stripe's three-decimal currencies (docs.stripe.com/currencies#three-decimal).
 _THREE_DECIMAL = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))

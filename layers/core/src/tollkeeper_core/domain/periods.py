@@ -104,3 +104,18 @@ def rfc3339(at_ms: int) -> str:
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
     fraction = f".{at_ms % 1000:03d}" if at_ms % 1000 else ""
     return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+
+
+#: How long a user's counters of a past period are kept, in days. A call may settle up to 16 days
+#: after its check; what is older is in the archive.
+_KEPT_DAYS = {Window.DAILY: 35, Window.WEEKLY: 63, Window.MONTHLY: 400}
+
+
+def cutoffs(now_ms: int) -> tuple[str, str, str]:
+    """Period ids (day, week, month) before which counters may be dropped.
+
+    By UTC: with weeks of slack the time zone does not matter.
+    """
+    today = datetime.fromtimestamp(now_ms // 1000, UTC).date()
+    day, week, month = (today - timedelta(days=_KEPT_DAYS[window]) for window in Window)
+    return f"d:{day.isoformat()}", f"w:{week.isoformat()}", f"m:{month:%Y-%m}"

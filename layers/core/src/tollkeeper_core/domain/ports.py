@@ -1,7 +1,7 @@
 """The Protocols that adapters meet. Services know these and nothing else of the outside."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
@@ -18,6 +18,7 @@ from tollkeeper_core.domain.ledger import (
 )
 from tollkeeper_core.domain.periods import Periods
 from tollkeeper_core.domain.postings import Posting
+from tollkeeper_core.domain.pricing import TokenRates
 
 
 class Ledger(Protocol):
@@ -76,8 +77,12 @@ class ConfigStore(Protocol):
         ...
 
 
+class SourceError(Exception):
+    """The parameters cannot be read at the moment."""
+
+
 class ParameterSource(Protocol):
-    """The owner's parameters (SSM). Names come without the stage's prefix."""
+    """The owner's parameters (SSM), named without the stage's prefix. Raises SourceError."""
 
     def read_all(self) -> Mapping[str, str]:
         """Every parameter but the secrets."""
@@ -101,6 +106,27 @@ class UsageQueue(Protocol):
 
     def send(self, bodies: Sequence[str]) -> list[bool]:
         """Queue each; True where it is queued for good."""
+        ...
+
+
+class RateSource(Protocol):
+    """What a model's tokens cost."""
+
+    def rates(self, provider: str | None, model: str, now_ms: int) -> TokenRates | None:
+        """A model's rates, the highest of the coming day; None where no price is known."""
+        ...
+
+
+class Prices(RateSource, Protocol):
+    """The price list."""
+
+    def cost_nano(
+        self, provider: str | None, model: str, usage: Mapping[str, Any], at_ms: int
+    ) -> int:
+        """The exact cost of a provider's usage object at the time of the call.
+
+        Rounded half-even to a nano, once. Raises UnpricedModelError, UsageError.
+        """
         ...
 
 

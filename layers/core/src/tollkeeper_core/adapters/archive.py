@@ -1,0 +1,49 @@
+"""The archive in S3: JSON lines, by day."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from tollkeeper_core.domain.postings import Posting
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+
+class S3Archive:
+    """Implements ports.Archive: ``postings/dt=<day>/<digest>.jsonl``.
+
+    ``dt=`` is how Athena and DuckDB recognise a partition. An object is named by what is in it, so
+    a redelivered batch overwrites its own object; another mix of the same postings makes another
+    object, which reading by posting id makes harmless.
+    """
+
+    def __init__(self, client: "S3Client", bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def write(self, postings: Sequence[Posting]) -> None:
+        """See ports.Archive. Raises what S3 raises: then nothing may be acknowledged."""
+        for day, lines in groupby(sorted(postings, key=_day_and_id), key=_day):
+            body = "".join(
+                json.dumps(posting.as_json(), separators=(",", ":"), sort_keys=True) + "\n"
+                for posting in lines
+            ).encode()
+            digest = hashlib.sha256(body).hexdigest()[:32]
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=f"postings/dt={day}/{digest}.jsonl",
+                Body=body,
+                ContentType="application/x-ndjson",
+            )
+
+
+def _day(posting: Posting) -> str:
+    return f"{datetime.fromtimestamp(posting.at_ms / 1000, UTC):%Y-%m-%d}"
+
+
+def _day_and_id(posting: Posting) -> tuple[str, str]:
+    return _day(posting), posting.id

@@ -1,0 +1,77 @@
+"""Signed calls to AWS without a boto3 client, for the way to the first check.
+
+A boto3 client takes half a second to import and build on a small machine, most of it for models of
+APIs that a check never calls. botocore's signer and credential chain (SnapStart's containers and a
+developer's profile included) are what matters, and come alone in a fraction of it.
+"""
+
+import http.client
+import json
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+_TIMEOUT_S = 5
+
+
+class AwsCallError(Exception):
+    """AWS answered an error, or not at all. ``code`` is AWS's own, or the exception's name."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+
+
+class SignedJsonClient:
+    """Calls one service's JSON protocol: ``target`` as in ``AmazonSSM``."""
+
+    def __init__(self, service: str, target: str, region: str, endpoint: str | None) -> None:
+        self._service, self._target, self._region = service, target, region
+        self._endpoint = endpoint or f"https://{service}.{region}.amazonaws.com"
+
+    def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer's JSON. Raises AwsCallError."""
+        url = urlsplit(self._endpoint)
+        headers, body = self._signed(operation, json.dumps(request))
+        kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
+        connection = kind(url.netloc, timeout=_TIMEOUT_S)
+        try:
+            connection.request("POST", url.path or "/", body, headers)
+            response = connection.getresponse()
+            status, text = response.status, response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise AwsCallError(type(error).__name__, f"{self._service} did not answer") from error
+        finally:
+            connection.close()
+        answer: dict[str, Any] = json.loads(text) if text.startswith(b"{") else {}
+        if status != 200:
+            code = str(answer.get("__type", status)).rpartition("#")[2]
+            raise AwsCallError(code, str(answer.get("message") or answer.get("Message") or ""))
+        return answer
+
+    def _signed(self, operation: str, body: str) -> tuple[dict[str, str], bytes]:
+        from botocore.auth import SigV4Auth  # noqa: PLC0415  # only where a call is really made
+        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
+        from botocore.session import get_session  # noqa: PLC0415
+
+        credentials = get_session().get_credentials()
+        if credentials is None:
+            raise AwsCallError("NoCredentials", "no AWS credentials are configured")
+        request = AWSRequest(
+            method="POST",
+            url=self._endpoint,
+            data=body,
+            headers={
+                "Content-Type": "application/x-amz-json-1.1",
+                "X-Amz-Target": f"{self._target}.{operation}",
+            },
+        )
+        SigV4Auth(credentials, self._service, self._region).add_auth(request)
+        return dict(request.headers.items()), body.encode()
+
+
+def endpoint_of(service: str) -> str | None:
+    """Where ``AWS_ENDPOINT_URL_<SERVICE>`` or ``AWS_ENDPOINT_URL`` send a service, as in boto3."""
+    return os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get(
+        "AWS_ENDPOINT_URL"
+    )

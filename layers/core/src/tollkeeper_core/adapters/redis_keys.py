@@ -1,0 +1,78 @@
+"""Every key in Redis, and how long it lives. Nothing else names one.
+
+=============================  =========  =======================================================
+key                            type       what, and its life
+=============================  =========  =======================================================
+``tk:config``                  hash       the published configuration; for ever
+``tk:config:error``            string     why the newest one was refused; until it no longer is
+``tk:prices:<version>``        hash       token prices found so far with one price list; 30 days
+``tk:{u}``                     hash       a user's state; 400 days idle, for ever once bought
+``tk:{u}:holds``               zset       open holds by expiry; empties itself
+``tk:{u}:r:<reservation id>``  string     a check's answer; 16 days admitted, 1 day refused
+``tk:{u}:e:<event id>``        string     a settled event's answer; 16 days
+``tk:{u}:buys``                hash       purchases by id; for ever
+``tk:{u}:subs``                hash       subscriptions by id; for ever
+``tk:{u}:p:<prompt id>``       string     what became of a prompt; 7 days
+=============================  =========  =======================================================
+
+``{u}`` is the percent-encoded user id in braces: the hash tag that keeps one user on one shard.
+Encoding takes braces and colons out of ids, so no two names can run together.
+"""
+
+from urllib.parse import quote
+
+CONFIG = "tk:config"
+CONFIG_ERROR = "tk:config:error"
+
+DAY_S = 86_400
+#: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.
+SETTLED_S = 16 * DAY_S
+ADMITTED_S = 16 * DAY_S
+REFUSED_S = DAY_S
+PROMPT_S = 7 * DAY_S
+IDLE_USER_S = 400 * DAY_S
+PRICES_S = 30 * DAY_S
+
+
+def _name(part: str) -> str:
+    return quote(part, safe="@")
+
+
+def user(user_id: str) -> str:
+    """The user's state, and the stem of all their keys."""
+    return f"tk:{{{_name(user_id)}}}"
+
+
+def holds(user_id: str) -> str:
+    """Open holds by expiry."""
+    return f"{user(user_id)}:holds"
+
+
+def reservation(user_id: str, reservation_id: str) -> str:
+    """The answer of one check."""
+    return f"{user(user_id)}:r:{_name(reservation_id)}"
+
+
+def event(user_id: str, event_id: str) -> str:
+    """The answer of one settled event."""
+    return f"{user(user_id)}:e:{_name(event_id)}"
+
+
+def purchases(user_id: str) -> str:
+    """Purchases by id."""
+    return f"{user(user_id)}:buys"
+
+
+def subscriptions(user_id: str) -> str:
+    """Subscriptions by id."""
+    return f"{user(user_id)}:subs"
+
+
+def prompt(user_id: str, prompt_id: str) -> str:
+    """What became of one showing of the upgrade page."""
+    return f"{user(user_id)}:p:{_name(prompt_id)}"
+
+
+def prices(version: str) -> str:
+    """Token prices found so far with one version of the price list."""
+    return f"tk:prices:{version}"

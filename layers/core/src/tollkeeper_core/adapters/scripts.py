@@ -1,0 +1,24 @@
+"""The Lua scripts as text with their SHA-1, read from the package once per process."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script's whole text and the SHA-1 by which EVALSHA calls it."""
+
+    name: str
+    text: str
+    sha1: str
+
+
+@cache
+def script(name: str) -> Script:
+    """The script ``lua/<name>.lua`` with the shared ``lua/state.lua`` before it."""
+    folder = files("tollkeeper_core.lua")
+    parts = [] if name == "publish" else ["state.lua"]
+    text = "\n".join((folder / part).read_text("utf-8") for part in [*parts, f"{name}.lua"])
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -1,0 +1,171 @@
+"""The only wiring: one builder a function, made once and kept for the life of the process.
+
+A builder imports what its function needs and nothing else: a check must not pay for boto3, Stripe
+or the price list. Secrets are read when the first request needs them, not when the module is
+imported: what SnapStart keeps of an import would outlive their rotation.
+"""
+
+import time
+from collections.abc import Mapping
+from functools import cache
+from typing import TYPE_CHECKING
+
+from tollkeeper_core.adapters.parameter_store import ParameterStore
+from tollkeeper_core.adapters.prices import CachedRates, GenaiPrices
+from tollkeeper_core.adapters.redis_http import LeanRedis
+from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.links import parse_link_keys
+from tollkeeper_core.domain.ports import SourceError
+from tollkeeper_core.services.config_cache import ConfigCache
+from tollkeeper_core.services.links import Links
+from tollkeeper_core.services.sync_config import SyncConfig, config_in_an_outage
+from tollkeeper_core.settings import settings
+
+if TYPE_CHECKING:
+    from tollkeeper_core.adapters.archive import S3Archive
+    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
+    from tollkeeper_core.services.check import Check, Count
+    from tollkeeper_core.services.report import Report
+    from tollkeeper_core.services.settle import SettleUsage
+    from tollkeeper_core.services.upgrade import UpgradeService
+    from tollkeeper_core.services.usage import ReadUsage, UserLinks
+
+
+def clock() -> int:
+    """Now, epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+@cache
+def check(count: "Count") -> "Check":
+    """For intercept. ``count`` takes the name of a metric."""
+    from tollkeeper_core.services.check import Check  # noqa: PLC0415
+
+    return Check(_store(), configs(), CachedRates(GenaiPrices(), _store()), _links(), clock, count)
+
+
+@cache
+def report() -> "Report":
+    """For intercept's usage route: the only one that needs boto3."""
+    import boto3  # noqa: PLC0415
+
+    from tollkeeper_core.adapters.queue import SqsUsageQueue  # noqa: PLC0415
+    from tollkeeper_core.services.report import Report  # noqa: PLC0415
+
+    return Report(SqsUsageQueue(boto3.client("sqs"), settings().usage_queue_url), clock)
+
+
+@cache
+def _links() -> Links:
+    return Links(settings().upgrade_page_url, lambda: _link_keys()[0], clock)
+
+
+@cache
+def configs() -> ConfigCache:
+    """The configuration in hand."""
+    return ConfigCache(_store(), lambda: config_in_an_outage(_parameters()), clock)
+
+
+@cache
+def read_usage() -> "ReadUsage":
+    """For intercept."""
+    from tollkeeper_core.services.usage import ReadUsage  # noqa: PLC0415
+
+    return ReadUsage(_store(), configs(), clock)
+
+
+@cache
+def user_links() -> "UserLinks":
+    """For intercept."""
+    from tollkeeper_core.services.usage import UserLinks  # noqa: PLC0415
+
+    return UserLinks(configs(), _links())
+
+
+@cache
+def settle_usage(count: "Count") -> "SettleUsage":
+    """For log_usage."""
+    from tollkeeper_core.services.settle import SettleUsage  # noqa: PLC0415
+
+    return SettleUsage(_store(), configs(), GenaiPrices(), _archive(), clock, count)
+
+
+@cache
+def sync_config() -> SyncConfig:
+    """For sync_config."""
+    return SyncConfig(_parameters(), _store(), clock)
+
+
+@cache
+def apply_stripe_event() -> "ApplyStripeEvent":
+    """For stripe_webhook."""
+    from tollkeeper_core.adapters.stripe_billing import (  # noqa: PLC0415
+        StripeEvents,
+        parse_webhook_secrets,
+    )
+    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent  # noqa: PLC0415
+
+    events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret")))
+    return ApplyStripeEvent(_store(), _archive(), events, _stage(), clock)
+
+
+@cache
+def upgrade_service() -> "UpgradeService":
+    """For upgrade_page."""
+    from tollkeeper_core.adapters.stripe_billing import StripeBilling  # noqa: PLC0415
+    from tollkeeper_core.services.upgrade import UpgradeService  # noqa: PLC0415
+
+    billing = StripeBilling(_secret("stripe_secret_key"), settings().stripe_api_base or None)
+    return UpgradeService(_store(), configs(), billing, _link_keys(), _stage(), clock)
+
+
+def _stage() -> str:
+    return settings().prefix.rpartition("/")[2]
+
+
+@cache
+def _parameters() -> ParameterStore:
+    return ParameterStore(settings().prefix, settings().region)
+
+
+@cache
+def _store() -> RedisStore:
+    url, token = _secret("upstash_url"), _secret("upstash_token")
+    return RedisStore(LeanRedis(url, token, settings().redis_deadline_s))
+
+
+@cache
+def _archive() -> "S3Archive":
+    import boto3  # noqa: PLC0415
+
+    from tollkeeper_core.adapters.archive import S3Archive  # noqa: PLC0415
+
+    return S3Archive(boto3.client("s3"), settings().archive_bucket)
+
+
+def _link_keys() -> tuple[bytes, ...]:
+    return parse_link_keys(_secret("link_key"))
+
+
+#: Asked for together: one request to SSM for a function's first one, whichever it needs.
+_SECRETS = (
+    "upstash_url",
+    "upstash_token",
+    "link_key",
+    "stripe_secret_key",
+    "stripe_webhook_secret",
+)
+
+
+@cache
+def _secrets() -> Mapping[str, str]:
+    return _parameters().read_secrets(_SECRETS)
+
+
+def _secret(name: str) -> str:
+    """One secret. Raises SourceError when it is missing or cannot be read."""
+    if name not in _secrets():
+        _secrets.cache_clear()  # it may be put any moment: a new installation gets its secrets late
+        if name not in _secrets():
+            raise SourceError(f"the parameter {settings().prefix}/secrets/{name} is missing")
+    return _secrets()[name]

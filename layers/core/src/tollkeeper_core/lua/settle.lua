@@ -1,0 +1,74 @@
+-- Charges an AI call's actual cost and lets its hold go, once per event.
+--
+-- KEYS 1 configuration  2 state  3 holds  4 event marker  5 reservation (any name when there is none)
+-- ARGV 1 config version  2 now  3 event id  4 cost  5 "1" when the event names a reservation
+--      6-8 period ids of the call's own time: day, week, month  9-11 cutoffs of old periods
+--      12 seconds to keep the marker  13 idle seconds of a user
+-- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
+-- the event had been settled before: the rest is then the first answer, word for word.
+--
+-- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET.
+
+local version, now, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
+
+local known = redis.call("MGET", KEYS[4], KEYS[5])
+if known[1] then return append(cjson.decode(known[1]), { "replayed", "1" }) end
+
+-- A reservation brings the periods and the tier of its check, and needs no look at the calendar.
+local ids, said, member = { ARGV[6], ARGV[7], ARGV[8] }, "", ""
+if ARGV[5] == "1" and known[2] then
+  local reservation, list = {}, cjson.decode(known[2])
+  for i = 1, #list, 2 do reservation[list[i]] = list[i + 1] end
+  ids, said, version = split(reservation.periods, " "), reservation.said, ""
+  if tonumber(reservation.expires) > now then member = reservation.member end
+end
+
+local state = read_state(KEYS[2], ids)
+local tier, why = tier_in_force(KEYS[1], version, said, state, now)
+if why == "unknown_tier" then tier, why = tier_in_force(KEYS[1], version, "", state, now) end
+if not tier then return { "status", why } end
+local forget_expired = release_expired(state, KEYS[3], now)
+
+-- The one thing that could still raise is a sum past 2^53: it does so here, before the first write.
+for _, id in ipairs(ids) do int(state.counters[id].t + cost) end
+
+-- In the holds means open. One past its expiry has given its amount back above, or earlier.
+if member ~= "" and redis.call("ZREM", KEYS[3], member) == 1 then
+  local hold = split(member, " ")
+  for _, id in ipairs(ids) do
+    local counters = state.counters[id]
+    counters.ha = counters.ha - tonumber(hold[2])
+    counters.ht = counters.ht - tonumber(hold[2]) - tonumber(hold[3])
+  end
+  state.held = state.held - tonumber(hold[3])
+end
+
+-- Allowance first, credits not held next; what neither covers is charged to the allowance.
+local left = room(tier, state, ids, now)
+local from_allowance = math.min(cost, left.a)
+local from_credits = math.min(cost - from_allowance, left.credits)
+local overrun = cost - from_allowance - from_credits
+local burnt = {}
+for _, lot in ipairs(state.lots) do
+  if from_credits > 0 and usable(lot, now) then
+    local part = math.min(from_credits, lot.remaining)
+    lot.remaining, from_credits = lot.remaining - part, from_credits - part
+    burnt[#burnt + 1] = lot.id .. "=" .. int(part)
+  end
+end
+for _, id in ipairs(ids) do
+  local counters = state.counters[id]
+  counters.a, counters.t = counters.a + from_allowance + overrun, counters.t + cost
+end
+
+local answer = {
+  "status", "ok", "event", ARGV[3], "cost", int(cost), "allowance", int(from_allowance + overrun),
+  "overrun", int(overrun), "burnt", table.concat(burnt, ";"), "periods", table.concat(ids, " "),
+  "tier", tier.name, "settled", ARGV[2],
+}
+local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] })
+
+if forget_expired then forget_expired() end
+write_state(state, prepared, ARGV[13])
+redis.call("SET", KEYS[4], cjson.encode(answer), "EX", ARGV[12])
+return append(answer, { "replayed", "0" })

@@ -1,0 +1,211 @@
+-- What every script of a user shares: reading and writing the state hash.
+--
+-- The loader puts this file before each script (adapters/scripts.py). Redis runs a script alone, so
+-- what is read here is still true when it is written; and a script that raises does so before its
+-- first write: Redis does not undo the writes of a script that fails in the middle.
+--
+-- State hash, one a user:
+--   <period id>  "a t ha ht": settled by the allowance, settled in all, and the same held
+--   periods      comma list of the period ids that the hash holds
+--   lots         "id,granted,remaining,paid,currency,expires,at;..." in burn order; expires 0: never
+--   held         credits held
+--   expiry       no hold expires before this; "" when none is open
+--   tier         the tier that the app said last
+--   subs         "tier:until;..." tiers that subscriptions give
+-- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
+-- Amounts: integer nano-USD. Instants: epoch milliseconds. All text.
+
+local EXACT = 9007199254740992 -- 2^53: above it a Lua number no longer holds every integer
+
+local function int(n)
+  if not (n > -EXACT and n < EXACT) then error("TOLLKEEPER amount beyond 2^53 nano") end
+  return string.format("%.0f", n + 0) -- + 0 turns -0 into 0; tostring would write 1e+15
+end
+
+local function split(text, separator)
+  local parts = {}
+  for part in string.gmatch(text or "", "[^" .. separator .. "]+") do parts[#parts + 1] = part end
+  return parts
+end
+
+local function read_counters(text)
+  local a, t, ha, ht = string.match(text or "0 0 0 0", "^(%S+) (%S+) (%S+) (%S+)$")
+  return { a = tonumber(a), t = tonumber(t), ha = tonumber(ha), ht = tonumber(ht), known = text }
+end
+
+local function write_counters(c)
+  return int(c.a) .. " " .. int(c.t) .. " " .. int(c.ha) .. " " .. int(c.ht)
+end
+
+local function read_lots(text)
+  local lots = {}
+  local shape = "([^,;]+),(%d+),(%d+),(%d+),(%l+),(%d+),(%d+)"
+  for id, granted, remaining, paid, currency, expires, at in string.gmatch(text or "", shape) do
+    lots[#lots + 1] = {
+      id = id, granted = granted, remaining = tonumber(remaining), paid = paid,
+      currency = currency, expires = tonumber(expires), at = tonumber(at),
+    }
+  end
+  return lots
+end
+
+local function write_lots(lots)
+  local texts = {}
+  for _, lot in ipairs(lots) do
+    if lot.remaining > 0 then
+      texts[#texts + 1] = table.concat({
+        lot.id, lot.granted, int(lot.remaining), lot.paid, lot.currency, int(lot.expires), int(lot.at),
+      }, ",")
+    end
+  end
+  return table.concat(texts, ";")
+end
+
+local function usable(lot, now)
+  return lot.remaining > 0 and (lot.expires == 0 or lot.expires > now)
+end
+
+-- One HMGET for all that a decision needs. `ids`: the period ids of the call.
+local function read_state(key, ids)
+  local v = redis.call("HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", unpack(ids))
+  local state = {
+    key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
+    expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
+    periods = v[6] or "", counters = {}, fresh = false,
+  }
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[6 + i]) end
+  state.lots = read_lots(state.lots_text)
+  return state
+end
+
+-- Takes what expired holds hold out of the state in hand, and says how to make that last (commit).
+-- No sweeper is needed: whoever decides next gives it back first.
+local function release_expired(state, holds_key, now)
+  if now < state.expiry then return nil end
+  local members = redis.call("ZRANGEBYSCORE", holds_key, "-inf", now)
+  local holds, missing = {}, {}
+  for _, member in ipairs(members) do
+    local hold = split(member, " ")
+    holds[#holds + 1] = hold
+    for i = 4, 6 do
+      if not state.counters[hold[i]] then
+        state.counters[hold[i]] = read_counters(nil)
+        missing[#missing + 1] = hold[i]
+      end
+    end
+  end
+  for first = 1, #missing, 500 do -- unpack has a bound
+    local ids = { unpack(missing, first, math.min(first + 499, #missing)) }
+    for i, text in ipairs(redis.call("HMGET", state.key, unpack(ids))) do
+      state.counters[ids[i]] = read_counters(text)
+    end
+  end
+  for _, hold in ipairs(holds) do
+    local a, c = tonumber(hold[2]), tonumber(hold[3])
+    for i = 4, 6 do
+      local counters = state.counters[hold[i]]
+      counters.ha, counters.ht = counters.ha - a, counters.ht - a - c
+    end
+    state.held = state.held - c
+  end
+  local next_hold = redis.call("ZRANGEBYSCORE", holds_key, "(" .. now, "+inf", "WITHSCORES", "LIMIT", 0, 1)
+  state.expiry = tonumber(next_hold[2] or "") or math.huge
+  return function() redis.call("ZREMRANGEBYSCORE", holds_key, "-inf", now) end
+end
+
+-- Everything that write_state will send, as text, before anything is written. `cutoffs`: periods
+-- before these are dropped when a new one begins, so that the hash does not grow with the years.
+local function prepare_state(state, cutoffs)
+  local fields, gone = {}, {}
+  local function set(name, value) fields[#fields + 1] = name; fields[#fields + 1] = value end
+  local index = state.periods
+  for id, counters in pairs(state.counters) do
+    set(id, write_counters(counters))
+    if not counters.known then index = index .. (index == "" and "" or ",") .. id end
+  end
+  if index ~= state.periods then
+    local kept = {}
+    for _, id in ipairs(split(index, ",")) do
+      local old = false
+      for _, cutoff in ipairs(cutoffs) do
+        if string.sub(id, 1, 1) == string.sub(cutoff, 1, 1) and id < cutoff then old = true end
+      end
+      if old then gone[#gone + 1] = id else kept[#kept + 1] = id end
+    end
+    set("periods", table.concat(kept, ","))
+    state.fresh = true
+  end
+  local lots = write_lots(state.lots)
+  if lots ~= state.lots_text then set("lots", lots) end
+  set("held", int(state.held))
+  set("expiry", state.expiry == math.huge and "" or int(state.expiry))
+  set("tier", state.tier)
+  return { fields = fields, gone = gone, lots = lots }
+end
+
+-- `idle`: seconds after which a user who never bought is forgotten. Set once a period, not per call.
+local function write_state(state, prepared, idle)
+  redis.call("HSET", state.key, unpack(prepared.fields))
+  if #prepared.gone > 0 then redis.call("HDEL", state.key, unpack(prepared.gone)) end
+  if state.fresh and prepared.lots == "" and state.subs == "" and idle ~= "0" then
+    if redis.call("HEXISTS", state.key, "bought") == 0 then redis.call("EXPIRE", state.key, idle) end
+  end
+end
+
+local function read_tier(line)
+  local p = split(line, " ")
+  return { name = p[1], rank = tonumber(p[2]), mode = p[3], limits = { p[4], p[5], p[6] } }
+end
+
+-- The tier that counts: the higher rank of the app's (said now, or last, or the default) and the
+-- subscriptions'. Returns nil and a reason where the configuration is another ("stale") or lacks
+-- the tier that was said ("unknown_tier"). A version of "" is not compared.
+local function tier_in_force(config_key, version, said, state, now)
+  local names = { "version", "tier", "tier:" .. (said ~= "" and said or state.tier) }
+  for tier, till in string.gmatch(state.subs, "([^:;]+):(%d+)") do
+    if tonumber(till) > now then names[#names + 1] = "tier:" .. tier end
+  end
+  local v = redis.call("HMGET", config_key, unpack(names))
+  if not v[1] or (version ~= "" and v[1] ~= version) then return nil, "stale" end
+  if said ~= "" and not v[3] then return nil, "unknown_tier" end
+  local best = read_tier(v[3] or v[2])
+  for i = 4, #names do
+    local given = v[i] and read_tier(v[i])
+    if given and given.rank > best.rank then best = given end
+  end
+  return best
+end
+
+-- What the limits and the lots leave at this moment: a (allowance, 0 at least), h (hard caps),
+-- credits (not held). Infinite where nothing limits.
+local function room(tier, state, ids, now)
+  local a, h, credits = math.huge, math.huge, -state.held
+  for i, limit in ipairs(tier.limits) do
+    local kind, counters = string.sub(limit, 1, 1), state.counters[ids[i]]
+    local nano = tonumber(string.sub(limit, 2))
+    if kind == "e" then
+      a = math.min(a, nano - counters.a - counters.ha)
+    elseif kind == "h" then
+      h = math.min(h, nano - counters.t - counters.ht)
+    end
+  end
+  for _, lot in ipairs(state.lots) do
+    if usable(lot, now) then credits = credits + lot.remaining end
+  end
+  return { a = math.max(a, 0), h = h, credits = math.max(credits, 0) }
+end
+
+-- Where the user stands, as name, value, name, value...
+local function standing(tier, state, ids)
+  local used = {}
+  for i, id in ipairs(ids) do used[i] = write_counters(state.counters[id]) end
+  return {
+    "tier", tier.name, "limits", table.concat(tier.limits, " "),
+    "used", table.concat(used, ","), "held", int(state.held),
+  }
+end
+
+local function append(list, more)
+  for _, value in ipairs(more) do list[#list + 1] = value end
+  return list
+end

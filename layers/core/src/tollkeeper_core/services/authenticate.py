@@ -1,0 +1,41 @@
+"""Who is calling: API keys, of which only SHA-256 digests are stored."""
+
+import re
+from hashlib import sha256
+from hmac import compare_digest
+
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.problems import unauthorized
+from tollkeeper_core.services.config_cache import ConfigCache, InHand
+
+_KEY = re.compile(r"tk_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{16,128}", re.ASCII)
+
+#: A key that is not in hand may have been made a moment ago: look again, but not for every guess.
+_LOOK_AGAIN_MS = 5_000
+
+
+def is_valid(config: Config, authorization: str | None) -> bool:
+    """Whether ``Authorization: Bearer tk_<key id>_<secret>`` names an active key."""
+    scheme, _, key = (authorization or "").partition(" ")
+    match = _KEY.fullmatch(key.strip())
+    if scheme.lower() != "bearer" or not match:
+        return False
+    expected = config.api_keys.get(match[1], "")
+    return compare_digest(expected, sha256(match[0].encode()).hexdigest())
+
+
+def authenticate(configs: ConfigCache, authorization: str | None, age_ms_max: int | None) -> InHand:
+    """The configuration in hand, once the key is found in it.
+
+    Raises Problem 401 for a bad key, 503 where nothing can be read.
+    """
+    try:
+        in_hand = configs.current(age_ms_max)
+        if not is_valid(in_hand.config, authorization):
+            in_hand = configs.current(_LOOK_AGAIN_MS)
+    except LedgerUnavailableError:
+        in_hand = configs.in_an_outage()
+    if not is_valid(in_hand.config, authorization):
+        raise unauthorized()
+    return in_hand

@@ -1,0 +1,77 @@
+"""The configuration in hand: read once per process, read again when it is found to be old.
+
+The scripts compare the version that a caller has with the one that is published, so a change holds
+for the very next check although nothing is read twice; whoever decides without a script sets an
+age beyond which it looks again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
+from tollkeeper_core.domain.ports import Clock, ConfigStore
+from tollkeeper_core.domain.problems import unavailable
+
+T = TypeVar("T")
+
+#: A configuration that changes on each of so many tries in a row is not a race any more.
+_TRIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class InHand:
+    """A configuration, its version, and when it was read."""
+
+    version: str
+    config: Config
+    read_ms: int
+
+
+@dataclass
+class ConfigCache:
+    """``source`` answers the configuration while the store is away (from the parameters)."""
+
+    store: ConfigStore
+    source: Callable[[], Config]
+    clock: Clock
+    _in_hand: InHand | None = field(default=None, init=False)
+
+    def current(self, age_ms_max: int | None = None) -> InHand:
+        """What is in hand, read again when older than ``age_ms_max``. Raises Problem 503."""
+        found = self._in_hand
+        if found is None:
+            return self.reload()
+        if age_ms_max is not None and self.clock() - found.read_ms > age_ms_max:
+            try:
+                return self.reload()
+            except LedgerUnavailableError:
+                return found
+        return found
+
+    def reload(self) -> InHand:
+        """Read what is published. Raises LedgerUnavailableError, Problem 503 where nothing is."""
+        loaded = self.store.load()
+        if loaded is None:
+            raise unavailable(
+                "No configuration is published yet: put the parameters settings and tiers/<name>, "
+                "then run sync_config."
+            )
+        self._in_hand = InHand(*loaded, read_ms=self.clock())
+        return self._in_hand
+
+    def in_an_outage(self) -> InHand:
+        """What was in hand last, or else what the parameters say, while the store is away."""
+        if self._in_hand is None:
+            self._in_hand = InHand("", self.source(), self.clock())
+        return self._in_hand
+
+    def fresh(self, call: Callable[[InHand], T]) -> T:
+        """``call`` with the configuration in hand; again, when it raises StaleConfigError."""
+        for _ in range(_TRIES):
+            try:
+                return call(self.current())
+            except StaleConfigError:
+                self.reload()
+        raise unavailable("The configuration keeps changing; try again.")

@@ -1,0 +1,42 @@
+"""Links to the upgrade page: for a block, and for a "buy credits" button."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tollkeeper_core.domain.links import (
+    LINK_SECONDS,
+    LinkClaims,
+    LinkReason,
+    sign_link,
+    upgrade_url,
+)
+from tollkeeper_core.domain.ports import Clock
+
+
+@dataclass(frozen=True)
+class Links:
+    """``key`` answers the signing key: asked for only when a link is made."""
+
+    page_url: str
+    key: Callable[[], bytes]
+    clock: Clock
+
+    def url(
+        self,
+        user_id: str,
+        tier: str | None,
+        reason: LinkReason | None,
+        prompt_id: str | None = None,
+        origin: str | None = None,
+    ) -> str:
+        """A link for this user, fresh for some minutes."""
+        claims = LinkClaims(
+            user_id=user_id,
+            prompt_id=prompt_id or f"prm_{secrets.token_hex(12)}",
+            expires_ms=self.clock() + LINK_SECONDS * 1000,
+            tier=tier,
+            reason=reason,
+            origin=origin,
+        )
+        return upgrade_url(self.page_url, sign_link(claims, self.key()))

@@ -1,0 +1,90 @@
+"""Takes the owner's parameters over into Redis: validated, whole, or not at all."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ports import Clock, ConfigStore, ParameterSource, SourceError
+from tollkeeper_core.domain.problems import unavailable
+from tollkeeper_core.services.report import problems
+
+API_KEYS = "api_keys"
+_GROUPS = ("tiers", "packs", "plans")
+
+
+class ConfigError(Exception):
+    """The parameters do not make a configuration; the text says which one and why."""
+
+
+@dataclass(frozen=True)
+class SyncConfig:
+    """Runs after every change of a parameter, and on a schedule that heals a lost event."""
+
+    source: ParameterSource
+    store: ConfigStore
+    clock: Clock
+
+    def __call__(self) -> bool:
+        """True when published, False when a later reading already was.
+
+        Raises ConfigError for parameters that do not validate: the last good configuration stays,
+        and the error is kept for the dashboard.
+        """
+        read_ms = self.clock()
+        try:
+            config = read_config(self.source)
+        except ConfigError as error:
+            self.store.record_error(str(error), read_ms)
+            raise
+        published = self.store.publish(config, read_ms)
+        self.store.record_error(None, read_ms)
+        return published
+
+
+def read_config(source: ParameterSource) -> Config:
+    """The parameters as one validated configuration. Raises ConfigError."""
+    raw: dict[str, Any] = {group: {} for group in _GROUPS}
+    for name, text in sorted(source.read_all().items()):
+        group, _, item = name.partition("/")
+        if name == "settings":
+            raw["settings"] = _object(name, text)
+        elif group in _GROUPS and item:
+            raw[group][item] = _object(name, text)
+        else:
+            raise ConfigError(f"{name}: is none of settings, tiers/*, packs/*, plans/*, secrets/*")
+    raw["api_keys"] = _object(API_KEYS, source.read_secrets([API_KEYS]).get(API_KEYS, "{}"))
+    try:
+        return Config.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError("; ".join(_said(found) for found in problems(error))) from None
+
+
+def config_in_an_outage(source: ParameterSource) -> Config:
+    """What the parameters say while Redis cannot: raises Problem 503 where they cannot either."""
+    try:
+        return read_config(source)
+    except (ConfigError, SourceError) as error:
+        raise unavailable("Neither Redis nor the parameters can be read; try again.") from error
+
+
+def _object(name: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{name}: is not JSON ({error})") from None
+    if not isinstance(value, dict):
+        raise ConfigError(f"{name}: must be a JSON object, such as {{}}")
+    return value
+
+
+def _said(found: Mapping[str, str]) -> str:
+    """``tiers.free.limits.daily.limit_usd`` -> ``tiers/free: limits.daily.limit_usd: ...``."""
+    group, _, rest = found["field"].partition(".")
+    if group in _GROUPS and rest:
+        item, _, field = rest.partition(".")
+        return ": ".join(filter(None, (f"{group}/{item}", field, found["error"])))
+    return f"{group}: {rest}: {found['error']}" if rest else found["error"]

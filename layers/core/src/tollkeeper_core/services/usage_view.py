@@ -1,0 +1,74 @@
+"""What end users may see of their usage: percent, resets, and credits in what they paid.
+
+Never AI spend: not a limit, not a cost, not what a credit buys.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tollkeeper_core.domain.ledger import Standing, WindowLimit, display_credits
+from tollkeeper_core.domain.periods import Periods, Window, rfc3339
+
+#: A window at or past this percentage is worth a word before the wall.
+_WARN_PERCENT = (100, 80)
+
+
+def percent(limit: WindowLimit, used_nano: int) -> int:
+    """0 to 100, rounded down: 100 only at the limit."""
+    if used_nano >= limit.limit_nano:
+        return 100
+    return used_nano * 100 // limit.limit_nano
+
+
+def usage_view(standing: Standing, periods: Periods, now_ms: int) -> dict[str, Any]:
+    """{"tier", "windows": {name: {"percent", "resets_at"}}, "credits": [{currency, ...}]}."""
+    windows = {
+        str(window): {
+            "percent": percent(limit, limit.used_nano(standing.counters[window])),
+            "resets_at": rfc3339(periods.of(window).resets_ms),
+        }
+        for window, limit in standing.limits.items()
+    }
+    balances = [
+        {"currency": currency, "balance_minor": minor, "display": display}
+        for currency, (minor, display) in display_credits(standing.lots, now_ms).items()
+    ]
+    return {"tier": standing.tier, "windows": windows, "credits": balances}
+
+
+def warnings_of(view: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """One warning for each window that is nearly or wholly used."""
+    return [
+        {"code": "limit_near", "window": name, "percent": used, "threshold": threshold}
+        for name, window in view["windows"].items()
+        if (used := window["percent"]) >= min(_WARN_PERCENT)
+        for threshold in [max(t for t in _WARN_PERCENT if used >= t)]
+    ]
+
+
+def binding_window(
+    standing: Standing, periods: Periods, amount_nano: int, now_ms: int
+) -> Window | None:
+    """The window that stops a call of this amount: of those without room, the last to reset.
+
+    Waiting for any other would not help. None where no window stops it.
+    """
+    credits_nano = free_credits_nano(standing, now_ms)
+    full = [
+        window
+        for window, limit in standing.limits.items()
+        if max(limit.room_nano(standing.counters[window]), 0 if not limit.hard else -1)
+        + (0 if limit.hard else credits_nano)
+        < max(amount_nano, 1)
+    ]
+    return max(full, key=lambda w: periods.of(w).resets_ms, default=None)
+
+
+def free_credits_nano(standing: Standing, now_ms: int) -> int:
+    """Credits that are neither held nor expired."""
+    usable = sum(
+        lot.remaining_nano
+        for lot in standing.lots
+        if lot.expires_ms is None or lot.expires_ms > now_ms
+    )
+    return max(usable - standing.held_credits_nano, 0)
