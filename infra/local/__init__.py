@@ -1,0 +1,1 @@
+"""The local cloud: everything the stack needs, on this machine, on loopback."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -88,11 +88,20 @@ class FunctionUrlFront:
 
 
 class InvokeApi:
-    """Lambda's Invoke (`POST /2015-03-31/functions/{name}/invocations`), a health check, and the
-    door through which EventBridge events come in (`POST /event-bus`)."""
+    """Lambda's Invoke, and what only this machine has.
 
-    def __init__(self, find: Callable[[str], Pool | None], bus: EventBus) -> None:
+    `POST /2015-03-31/functions/{name}/invocations` is the Lambda API's; by `POST /event-bus` the
+    AWS endpoint hands over EventBridge events; `GET /warm` waits until every function has started.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str], Pool | None],
+        warm: Callable[[], Awaitable[None]],
+        bus: EventBus,
+    ) -> None:
         self._find = find
+        self._warm = warm
         self._bus = bus
 
     async def __call__(self, request: Request) -> Response:
@@ -103,8 +112,9 @@ class InvokeApi:
             case "POST", ["event-bus"]:
                 self._bus.publish(json.loads(await request.body()))
                 return Response(status_code=202)
-            case "GET", ["health"]:
-                return Response("ok\n", media_type="text/plain")
+            case "GET", ["warm"]:
+                await self._warm()
+                return Response(status_code=204)
             case _:
                 return _service_error(404, "UnknownOperationException", "no such operation")
 

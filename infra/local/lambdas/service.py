@@ -66,7 +66,7 @@ class _Service:
         pools = list(self._pools.values())
         self._bus = EventBus(pools, options.region, partial(_emit, "events"))
         self._handlers: dict[int, Handler] = {}
-        self._handlers[self._listen(options.port)] = InvokeApi(self._find, self._bus)
+        self._handlers[self._listen(options.port)] = InvokeApi(self._find, self._warm, self._bus)
         for pool in pools:
             function = pool.function
             if function.url is not None:
@@ -117,6 +117,10 @@ class _Service:
             response = Response(status_code=410)
         await response(scope, receive, send)
 
+    async def _warm(self) -> None:
+        for pool in self._pools.values():
+            await pool.warm.wait()
+
     def _find(self, name: str) -> Pool | None:
         try:
             return self._pools[self._stack.function(name).logical_id]
@@ -163,14 +167,9 @@ class _Service:
 
     def _sqs_client(self) -> "SQSClient":
         # 250 ms to import, in the poller's thread: the service listens without waiting for it.
-        import boto3  # noqa: PLC0415
+        from infra.local.clients import LocalAws  # noqa: PLC0415
 
-        session = boto3.Session(
-            aws_access_key_id="local",
-            aws_secret_access_key="local",  # noqa: S106 - moto takes any
-            region_name=self._options.region,
-        )
-        return session.client("sqs", endpoint_url=self._options.aws_url)
+        return LocalAws(self._options.aws_url, self._options.region).sqs()
 
 
 class _Server(uvicorn.Server):

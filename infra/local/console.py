@@ -1,0 +1,145 @@
+"""What `make dev` shows: progress, every part's lines behind its name, and what to try first."""
+
+import json
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.panel import Panel
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from infra.local.logs import compact
+from infra.local.stack import LocalStack
+
+_COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_magenta")
+_LEVEL_STYLES = {
+    "ERROR": "bold red",
+    "CRITICAL": "bold red",
+    "WARNING": "yellow",
+    "WARN": "yellow",
+    "DEBUG": "dim",
+}
+_NAME_WIDTH = 14
+
+
+class Terminal:
+    """Writes to the terminal; its methods may be called from any thread."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        self._console = Console(highlight=False)
+        self._verbose = verbose
+        self._styles: dict[str, str] = {}
+        self._status: Status | None = None
+
+    def progress(self, what: str) -> None:
+        """Show what is being waited for, on one line that changes."""
+        if self._status is None:
+            self._status = self._console.status("")
+            self._status.start()
+        self._status.update(Text(what))
+
+    def settled(self) -> None:
+        """Take the progress line away."""
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+    def line(self, source: str, raw: str) -> None:
+        """Show a line of a part."""
+        for text in self._shown(raw):
+            name = Text(f"{source:>{_NAME_WIDTH}} │ ", self._style(source))
+            self._console.print(name + text, soft_wrap=True)
+
+    def ready(self, stack: LocalStack) -> None:
+        """Show where everything is and what to try."""
+        self.settled()
+        title = Text.assemble(
+            ("Tollkeeper", "bold"), " runs here", (f"  {stack.started_in_s:.1f} s", "dim")
+        )
+        self._console.print()
+        self._console.print(
+            Panel(_addresses(stack), title=title, title_align="left", border_style="green")
+        )
+        for heading, text in _suggestions(stack):
+            self._console.print(Text(f"\n  {heading}", "bold"))
+            # No wrapping: a command that was broken into lines cannot be pasted.
+            self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text("\n  Ctrl-C ends it all. Nothing is kept.\n", "dim"))
+
+    def failed(self, error: Exception) -> None:
+        """Show why it ends."""
+        self.settled()
+        self._console.print(Text(f"\n✗ {error}", "red"), soft_wrap=True)
+
+    def stopped(self) -> None:
+        """Say that all is over."""
+        self.settled()
+        self._console.print(Text("\nStopped.", "dim"))
+
+    def _shown(self, raw: str) -> Iterator[Text]:
+        if self._verbose:
+            yield Text.from_ansi(raw)
+            return
+        line = compact(raw)
+        if line is None:
+            return
+        style = _LEVEL_STYLES.get(line.level, "")
+        for part in line.text.splitlines():
+            yield Text(part, style) if style else Text.from_ansi(part)
+
+    def _style(self, source: str) -> str:
+        return self._styles.setdefault(source, _COLOURS[len(self._styles) % len(_COLOURS)])
+
+
+def _addresses(stack: LocalStack) -> Table:
+    known = {
+        "chat": "the example app",
+        "intercept": "the API that app code calls",
+        "upgrade_page": "the upgrade page and embed.js",
+        "stripe_webhook": "where Stripe sends its events",
+        "stripe": "a Stripe without money",
+        "provider": "an OpenAI- and Anthropic-compatible provider",
+        "gateway": "Upstash's REST API before a real Redis",
+        "aws": "SQS, SSM, S3",
+        "lambda": "Lambda's Invoke API",
+    }
+    table = Table.grid(padding=(0, 2))
+    for name, what in known.items():
+        if name in stack.urls:
+            url = stack.urls[name]
+            style = f"bold cyan link {url}" if name == "chat" else f"cyan link {url}"
+            table.add_row(Text(name, "bold"), Text(url, style), Text(what, "dim"))
+    table.add_row(Text("API key", "bold"), Text(stack.api_key, "green"), "", end_section=True)
+    return table
+
+
+def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
+    if "chat" in stack.urls:
+        yield (
+            "Meet the limit and buy your way on",
+            f"  Open {stack.urls['chat']}, send messages until you are stopped, buy the $5 pack\n"
+            "  (card 4242 4242 4242 4242), and the chat goes on.",
+        )
+    body = {"user_id": "ada", "amount_usd": "0.01"}
+    yield (
+        "Ask whether a call may run",
+        f"  curl -s {stack.urls['intercept']}/v1/check -H 'Authorization: Bearer {stack.api_key}' "
+        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'",
+    )
+    tier = json.loads(
+        stack.ssm().get_parameter(Name=f"{stack.prefix}/tiers/free")["Parameter"]["Value"]
+    )
+    tier["limits"]["daily"]["limit_usd"] = "0.50"
+    yield (
+        "Raise the free tier's daily limit; the next check knows",
+        "  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws ssm put-parameter "
+        f"--endpoint-url {stack.urls['aws']} --region us-east-1 --overwrite "
+        f"--name {stack.prefix}/tiers/free --value '{json.dumps(tier)}'",
+    )
+    if stack.settings.stripe is not None:
+        yield (
+            "Bring the real Stripe's events here",
+            f"  stripe listen --forward-to {stack.urls['stripe_webhook']}\n"
+            "  It shows a secret: give it as STRIPE_WEBHOOK_SECRET when you start this.",
+        )
