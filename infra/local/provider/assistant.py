@@ -119,7 +119,7 @@ def answer(message: str, *, turns: int, choice: int) -> str:
     if small_talk:
         return small_talk
     picker = _Picker(message, turns, choice)
-    topic = topic_of(message)
+    topic = f"“{topic_of(message)}”"
     thoughts = picker.pick(_THOUGHTS, picker.number(4, 7))
     middle = len(thoughts) // 2
     points = picker.pick(_POINTS, 3)
@@ -133,7 +133,7 @@ def answer(message: str, *, turns: int, choice: int) -> str:
 
 def answer_from_tool(message: str, result: str) -> str:
     """The answer once a tool has run."""
-    return f"Here is what I found on {topic_of(message)}:\n\n{result.strip()}"
+    return f"Here is what I found on “{topic_of(message)}”:\n\n{result.strip()}"
 
 
 def refusal() -> str:
@@ -144,7 +144,7 @@ def refusal() -> str:
 def musing(message: str, *, turns: int, choice: int, sentences: int) -> str:
     """What a reasoning model thinks before it answers, `sentences` sentences long."""
     picker = _Picker("musing", message, turns, choice)
-    topic = topic_of(message)
+    topic = f"“{topic_of(message)}”"
     lines = [picker.pick(_MUSINGS)[0] for _ in range(sentences)]
     return " ".join(lines).replace("{topic}", topic)
 

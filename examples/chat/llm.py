@@ -1,0 +1,171 @@
+"""The models on offer, and how an answer is streamed from each with the vendor's own package."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import anthropic
+import httpx2
+import openai
+from anthropic.types import AssistantMessageParam, UserMessageParam
+from openai.types.chat import (
+    ChatCompletionAssistantMessageParam,
+    ChatCompletionMessageParam,
+    ChatCompletionUserMessageParam,
+)
+
+Json = dict[str, Any]
+Provider = Literal["openai", "anthropic"]
+
+_CHARACTERS_PER_TOKEN = 4
+_MESSAGE_TOKENS = 4
+
+
+@dataclass(frozen=True)
+class ChatModel:
+    """A model in the page's list. `max_output_tokens` bounds an answer, and what is reserved."""
+
+    name: str
+    label: str
+    provider: Provider
+    max_output_tokens: int = 3000
+
+
+MODELS = (
+    ChatModel("gpt-4o", "GPT-4o", "openai"),
+    ChatModel("gpt-4o-mini", "GPT-4o mini", "openai"),
+    ChatModel("gpt-5-mini", "GPT-5 mini", "openai"),
+    ChatModel("claude-sonnet-5", "Claude Sonnet 5", "anthropic"),
+    ChatModel("claude-haiku-4-5", "Claude Haiku 4.5", "anthropic"),
+)
+DEFAULT_MODEL = MODELS[0].name
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class ModelError(Exception):
+    """The model did not answer, or broke off."""
+
+
+@dataclass
+class Spent:
+    """What a call used, filled in while its answer is streamed."""
+
+    model: ChatModel
+    input_tokens: int
+    text: str = ""
+    reported: Json = field(default_factory=dict)
+    complete: bool = False
+
+    @property
+    def nothing(self) -> bool:
+        """Nothing came back at all."""
+        return not self.text and not self.reported
+
+    @property
+    def usage(self) -> Json:
+        """The vendor's own usage object; in its shape, an estimate where it sent none."""
+        if self.complete:
+            return self.reported
+        produced = estimate_tokens(self.text)
+        if self.model.provider == "anthropic":
+            return {"input_tokens": self.input_tokens, **self.reported, "output_tokens": produced}
+        return {
+            "prompt_tokens": self.input_tokens,
+            "completion_tokens": produced,
+            "total_tokens": self.input_tokens + produced,
+        }
+
+
+class Models:
+    """The vendors' clients, both at one address: the local provider serves the two APIs."""
+
+    def __init__(self, provider_url: str, api_key: str) -> None:
+        url = provider_url.rstrip("/")
+        self._openai = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=api_key, max_retries=1)
+        self._anthropic = anthropic.AsyncAnthropic(base_url=url, api_key=api_key, max_retries=1)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._openai.close()
+        await self._anthropic.close()
+
+    async def answer(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
+        """Stream the answer's text and keep `spent` up to date; raises `ModelError`."""
+        stream = self._ask_openai if spent.model.provider == "openai" else self._ask_anthropic
+        try:
+            async for text in stream(messages, spent):
+                spent.text += text
+                yield text
+        except (openai.OpenAIError, anthropic.AnthropicError, httpx2.HTTPError) as error:
+            raise ModelError(str(error)) from error
+
+    async def _ask_openai(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
+        stream = await self._openai.chat.completions.create(
+            model=spent.model.name,
+            messages=[_for_openai(message) for message in messages],
+            max_completion_tokens=spent.model.max_output_tokens,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        async with stream:
+            async for chunk in stream:
+                if chunk.usage:
+                    spent.reported = chunk.usage.model_dump(exclude_none=True)
+                    spent.complete = True
+                for choice in chunk.choices:
+                    if text := choice.delta.content or choice.delta.refusal:
+                        yield text
+
+    async def _ask_anthropic(
+        self, messages: list[Message], spent: Spent
+    ) -> AsyncGenerator[str, None]:
+        stream = await self._anthropic.messages.create(
+            model=spent.model.name,
+            messages=[_for_anthropic(message) for message in messages],
+            max_tokens=spent.model.max_output_tokens,
+            stream=True,
+        )
+        async with stream:
+            async for event in stream:
+                if event.type == "message_start":
+                    spent.reported = event.message.usage.model_dump(exclude_none=True)
+                elif event.type == "message_delta":
+                    # Its numbers are cumulative, but it repeats only some of the first ones.
+                    spent.reported |= event.usage.model_dump(exclude_none=True)
+                    spent.complete = True
+                elif event.type == "content_block_delta" and event.delta.type == "text_delta":
+                    yield event.delta.text
+
+
+def find_model(name: str) -> ChatModel | None:
+    """The model of that name, if it is on offer."""
+    return next((model for model in MODELS if model.name == name), None)
+
+
+def _for_openai(message: Message) -> ChatCompletionMessageParam:
+    if message.role == "user":
+        return ChatCompletionUserMessageParam(role="user", content=message.content)
+    return ChatCompletionAssistantMessageParam(role="assistant", content=message.content)
+
+
+def _for_anthropic(message: Message) -> UserMessageParam | AssistantMessageParam:
+    if message.role == "user":
+        return UserMessageParam(role="user", content=message.content)
+    return AssistantMessageParam(role="assistant", content=message.content)
+
+
+def estimate_tokens(text: str) -> int:
+    """About how many tokens a text is; English runs to four characters a token."""
+    return -(-len(text) // _CHARACTERS_PER_TOKEN)
+
+
+def estimate_prompt_tokens(messages: list[Message]) -> int:
+    """About how many input tokens a conversation is, with each message's framing."""
+    return sum(_MESSAGE_TOKENS + estimate_tokens(message.content) for message in messages)
