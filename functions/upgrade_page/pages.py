@@ -1,0 +1,44 @@
+"""The pages: what is for sale, and where a payer comes back to."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+from tollkeeper_core.domain.ledger import PromptState
+from tollkeeper_core.telemetry import count
+
+from functions.upgrade_page import answers
+from functions.upgrade_page.request import service, token
+from functions.upgrade_page.views import page_context, thanks
+
+
+async def upgrade(request: Request) -> Response:
+    """``GET /upgrade?t=``: packs and plans, or thanks where this link's purchase is paid."""
+    upgrades = service(request)
+    found = upgrades.page(token(request))
+    paid = found.state is PromptState.PAID
+    count("UpgradePageShown")
+    return answers.page(
+        "upgrade.html",
+        {
+            **page_context(found, token(request)),
+            "view": "paid" if paid else "choose",
+            "thanks": thanks(found.config, {}),
+        },
+        frame_origins=found.config.settings.allowed_origins,
+        form_origins=upgrades.billing.checkout_origins,
+    )
+
+
+async def done(request: Request) -> Response:
+    """``GET /upgrade/done?t=``: after the payment, in a pop-up or in the tab itself."""
+    found = service(request).watch(token(request))
+    paid = found.state is PromptState.PAID
+    canceled = "canceled" in request.query_params and not paid
+    return answers.page(
+        "done.html",
+        {
+            **page_context(found, token(request)),
+            "view": "paid" if paid else "canceled" if canceled else "waiting",
+            "thanks": thanks(found.config, request.query_params),
+        },
+        frame_origins=found.config.settings.allowed_origins,
+    )

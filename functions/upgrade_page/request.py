@@ -1,0 +1,40 @@
+"""What a request says."""
+
+from typing import cast
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+from tollkeeper_core.domain.problems import invalid
+from tollkeeper_core.services.upgrade import UpgradeService
+
+#: A form holds a token (4,096 characters at most) and a name.
+_FORM_BYTES_MAX = 8192
+
+
+def service(request: Request) -> UpgradeService:
+    """The use cases."""
+    return cast(UpgradeService, request.app.state.upgrade_service())
+
+
+def token(request: Request) -> str:
+    """The link's token; an empty one is not valid either."""
+    return request.query_params.get("t", "")
+
+
+async def form(request: Request) -> dict[str, str]:
+    """The fields of an urlencoded form. Raises Problem 422.
+
+    Parsed here: Starlette's own parser needs a package that handles file uploads.
+    """
+    body = await request.body()
+    if len(body) > _FORM_BYTES_MAX:
+        raise invalid("The form is too long.")
+    try:
+        return dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=10))
+    except ValueError:
+        raise invalid("The form cannot be read.") from None
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a script asks, rather than a browser that shows the answer."""
+    return "application/json" in request.headers.get("accept", "")

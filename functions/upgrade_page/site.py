@@ -1,0 +1,33 @@
+"""The upgrade page as an ASGI application."""
+
+from collections.abc import Callable
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from tollkeeper_core.services.upgrade import UpgradeService
+
+from functions.upgrade_page.assets import embed, static
+from functions.upgrade_page.checkout import checkout
+from functions.upgrade_page.errors import EXCEPTION_HANDLERS
+from functions.upgrade_page.pages import done, upgrade
+from functions.upgrade_page.status import status
+
+
+def create_site(upgrade_service: Callable[[], UpgradeService]) -> Starlette:
+    """The routes. ``upgrade_service`` is called when a request needs it: a script does not.
+
+    Endpoints block on purpose: a Lambda instance has one request at a time, nobody waits behind it.
+    """
+    site = Starlette(
+        routes=[
+            Route("/upgrade", upgrade, methods=["GET"]),
+            Route("/upgrade/checkout", checkout, methods=["POST"]),
+            Route("/upgrade/status", status, methods=["GET"]),
+            Route("/upgrade/done", done, methods=["GET"]),
+            Route("/embed.js", embed, methods=["GET"]),
+            Route("/static/{name}", static, methods=["GET"]),
+        ],
+        exception_handlers=EXCEPTION_HANDLERS,
+    )
+    site.state.upgrade_service = upgrade_service
+    return site

@@ -1,0 +1,180 @@
+"""The parts that the upgrade page and the webhook meet, in memory: idempotent as the real ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, CheckoutStart
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import (
+    Counters,
+    Grant,
+    Granted,
+    LedgerError,
+    LedgerUnavailableError,
+    Lot,
+    PromptState,
+    Reservation,
+    Reserve,
+    Settle,
+    Settlement,
+    StaleConfigError,
+    Standing,
+    SubscriptionState,
+    WindowLimit,
+)
+from tollkeeper_core.domain.periods import Periods, Window
+from tollkeeper_core.domain.postings import Posting
+
+
+@dataclass
+class MemoryConfig:
+    """A ConfigStore with one configuration. ``down``: it does not answer."""
+
+    config: Config
+    version: str = "v1"
+    down: bool = False
+
+    def load(self) -> tuple[str, Config] | None:
+        if self.down:
+            raise LedgerUnavailableError("down")
+        return self.version, self.config
+
+    def publish(self, config: Config, read_ms: int) -> bool:
+        self.config, self.version = config, self.version + "'"
+        return True
+
+    def record_error(self, message: str | None, now_ms: int) -> None:
+        raise NotImplementedError
+
+
+@dataclass
+class MemoryLedger:
+    """A Ledger for purchases; ``used`` says what a user's tier has funded, window by window."""
+
+    configs: MemoryConfig
+    used: dict[str, Mapping[Window, int]] = field(default_factory=dict)
+    granted: dict[str, Granted] = field(default_factory=dict)
+    subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
+    paid_prompts: set[tuple[str, str]] = field(default_factory=set)
+    down: bool = False
+
+    def grant(self, request: Grant) -> Granted:
+        self._answer()
+        if known := self.granted.get(request.purchase_id):
+            return replace(known, replayed=True)
+        granted = Granted(
+            user_id=request.user_id,
+            purchase_id=request.purchase_id,
+            pack=request.pack,
+            granted_nano=request.granted_nano,
+            paid_minor=request.paid_minor,
+            currency=request.currency,
+            expires_ms=request.expires_ms,
+            granted_ms=request.now_ms,
+            replayed=False,
+        )
+        self.granted[request.purchase_id] = granted
+        self._paid(request.user_id, request.prompt_id)
+        return granted
+
+    def apply_subscription(self, state: SubscriptionState) -> None:
+        self._answer()
+        known = self.subscriptions.get(state.subscription_id)
+        if known and (known.version[1] == 2 or self._order(state) <= self._order(known)):
+            return
+        self.subscriptions[state.subscription_id] = state
+        if state.until_ms > state.now_ms:
+            self._paid(state.user_id, state.prompt_id)
+
+    def read(
+        self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
+    ) -> Standing:
+        self._answer()
+        if config_version != self.configs.version:
+            raise StaleConfigError
+        tiers = self.configs.config.tiers
+        held = [
+            s.tier
+            for s in self.subscriptions.values()
+            if s.user_id == user_id and s.until_ms > now_ms
+        ]
+        names = [tier or self.configs.config.settings.default_tier, *held]
+        name = max(names, key=lambda n: tiers[n].rank)
+        limits = {w: WindowLimit(lim.limit_usd, lim.hard) for w, lim in tiers[name].limits.items()}
+        used = self.used.get(user_id, {})
+        lots = tuple(
+            Lot(
+                id=g.purchase_id,
+                granted_nano=g.granted_nano,
+                remaining_nano=g.granted_nano,
+                paid_minor=g.paid_minor,
+                currency=g.currency,
+                expires_ms=g.expires_ms,
+                granted_ms=g.granted_ms,
+            )
+            for g in self.granted.values()
+            if g.user_id == user_id
+        )
+        counters = {w: Counters(used.get(w, 0), used.get(w, 0)) for w in Window}
+        return Standing(name, limits, counters, lots, 0)
+
+    def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
+        self._answer()
+        paid = (user_id, prompt_id) in self.paid_prompts
+        return PromptState.PAID if paid else PromptState.OPEN
+
+    def reserve(self, request: Reserve, config_version: str) -> Reservation:
+        raise NotImplementedError
+
+    def settle(
+        self, requests: Sequence[Settle], config_version: str
+    ) -> list[Settlement | LedgerError]:
+        raise NotImplementedError
+
+    def _answer(self) -> None:
+        if self.down:
+            raise LedgerUnavailableError("down")
+
+    def _paid(self, user_id: str, prompt_id: str | None) -> None:
+        if prompt_id is not None:
+            self.paid_prompts.add((user_id, prompt_id))
+
+    @staticmethod
+    def _order(state: SubscriptionState) -> tuple[int, int, int, int]:
+        return (state.version[1] == 2, *state.version, state.until_ms)
+
+
+@dataclass
+class MemoryArchive:
+    """An Archive. ``down``: it takes nothing."""
+
+    postings: dict[str, Posting] = field(default_factory=dict)
+    down: bool = False
+
+    def write(self, postings: Sequence[Posting]) -> None:
+        if self.down:
+            raise OSError("the archive is down")
+        for posting in postings:
+            # The same id stands for the same line, always.
+            assert self.postings.setdefault(posting.id, posting) == posting
+
+
+@dataclass
+class MemoryBilling:
+    """A Billing that keeps what it was asked; equal requests are one checkout, as at Stripe."""
+
+    base: str = "https://checkout.stripe.test"
+    requests: list[CheckoutRequest] = field(default_factory=list)
+    down: bool = False
+
+    @property
+    def checkout_origins(self) -> tuple[str, ...]:
+        return (self.base,)
+
+    def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
+        if self.down:
+            raise BillingError("Stripe: APIConnectionError")
+        if request not in self.requests:
+            self.requests.append(request)
+        session = f"cs_test_{self.requests.index(request)}"
+        return CheckoutStart(f"{self.base}/pay/{session}", session)
