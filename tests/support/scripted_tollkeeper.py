@@ -1,6 +1,7 @@
 """A stand-in for Tollkeeper's API with a tiny ledger of its own, which a test scripts and reads."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.routing import Route
 Json = dict[str, Any]
 
 KEY = "tk_test_secret"
-RESETS_AT = "2099-01-01T00:00:00Z"
+RESETS_AT = (datetime.now(UTC) + timedelta(hours=5)).isoformat(timespec="seconds")
 CHECKS_IN_LIMIT = 4
 
 EMBED_JS = """
@@ -53,7 +54,8 @@ class ScriptedTollkeeper:
     checks: list[Json] = field(default_factory=list)
     batches: list[list[Json]] = field(default_factory=list)
     links: list[Json] = field(default_factory=list)
-    broken: dict[str, tuple[int, Json, str]] = field(default_factory=dict)
+    users: list[str] = field(default_factory=list)
+    broken: dict[str, tuple[int, object, str]] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     limit: int = CHECKS_IN_LIMIT
     paid: bool = False
@@ -63,6 +65,10 @@ class ScriptedTollkeeper:
     def events(self) -> list[Json]:
         """Every event that arrived, in order, each as often as it was sent."""
         return [event for batch in self.batches for event in batch]
+
+    def reset(self) -> None:
+        """Forget everything but the address."""
+        vars(self).update(vars(ScriptedTollkeeper(url=self.url)))
 
     def app(self) -> Starlette:
         return Starlette(
@@ -78,7 +84,7 @@ class ScriptedTollkeeper:
         )
 
     def usage(self) -> Json:
-        percent = min(100, round(100 * len(self.checks) / self.limit))
+        percent = min(100, 100 * len(self.checks) // self.limit) if self.limit else 100
         window = {"percent": percent, "resets_at": RESETS_AT}
         credit = {"currency": "usd", "balance_minor": 500, "display": "$5.00"}
         return {
@@ -138,6 +144,7 @@ class ScriptedTollkeeper:
         return JSONResponse({"results": verdicts}, 202)
 
     async def _standing(self, request: Request) -> Response:
+        self.users.append(request.path_params["user"])
         return self._refused(request) or JSONResponse(self.usage())
 
     async def _link(self, request: Request) -> Response:

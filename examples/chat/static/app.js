@@ -83,7 +83,7 @@ async function ask(text, { again = false } = {}) {
 async function sell(blocked, text, again) {
   showUsage(blocked.usage);
   const resets = blocked.resets_at ? ` Your limit starts over ${until(blocked.resets_at)}.` : "";
-  say(blocked.upgrade_message + resets, true, openLink(blocked.upgrade_url));
+  say(blocked.upgrade_message + resets, false, openLink(blocked.upgrade_url));
   // Paid and blocked once more means that what was bought does not reach: no third round by itself.
   if (again) return;
   const name = who().user;

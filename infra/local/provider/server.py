@@ -51,6 +51,15 @@ class LocalProvider:
         self.url = self._server.url
 
     @property
+    def token_delay_ms(self) -> float:
+        """The pause before each token; a change holds from the next token on."""
+        return self._desk.token_delay_ms
+
+    @token_delay_ms.setter
+    def token_delay_ms(self, value: float) -> None:
+        self._desk.token_delay_ms = value
+
+    @property
     def calls(self) -> list[Call]:
         """Every call so far, oldest first, with what was counted and sent."""
         return self._desk.ledger.calls
