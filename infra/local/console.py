@@ -9,6 +9,7 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
+from infra.local.layout import PART_NAMES
 from infra.local.logs import compact
 from infra.local.stack import LocalStack
 
@@ -31,6 +32,7 @@ class Terminal:
         self._verbose = verbose
         self._styles: dict[str, str] = {}
         self._status: Status | None = None
+        self._ready = False
 
     def progress(self, what: str) -> None:
         """Show what is being waited for, on one line that changes."""
@@ -46,7 +48,10 @@ class Terminal:
             self._status = None
 
     def line(self, source: str, raw: str) -> None:
-        """Show a line of a part."""
+        """Show a line of a part or a function."""
+        if not (self._ready or self._verbose) and source in PART_NAMES:
+            # Where it listens is told in a moment; what it says before it fails is in the error.
+            return
         for text in self._shown(raw):
             name = Text(f"{source:>{_NAME_WIDTH}} │ ", self._style(source))
             self._console.print(name + text, soft_wrap=True)
@@ -54,6 +59,7 @@ class Terminal:
     def ready(self, stack: LocalStack) -> None:
         """Show where everything is and what to try."""
         self.settled()
+        self._ready = True
         title = Text.assemble(
             ("Tollkeeper", "bold"), " runs here", (f"  {stack.started_in_s:.1f} s", "dim")
         )
@@ -61,6 +67,7 @@ class Terminal:
         self._console.print(
             Panel(_addresses(stack), title=title, title_align="left", border_style="green")
         )
+        self._console.print(Text.assemble("  API key ", (stack.api_key, "green")), soft_wrap=True)
         for heading, text in _suggestions(stack):
             self._console.print(Text(f"\n  {heading}", "bold"))
             # No wrapping: a command that was broken into lines cannot be pasted.
@@ -110,7 +117,6 @@ def _addresses(stack: LocalStack) -> Table:
             url = stack.urls[name]
             style = f"bold cyan link {url}" if name == "chat" else f"cyan link {url}"
             table.add_row(Text(name, "bold"), Text(url, style), Text(what, "dim"))
-    table.add_row(Text("API key", "bold"), Text(stack.api_key, "green"), "", end_section=True)
     return table
 
 
@@ -130,9 +136,10 @@ def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
     tier = json.loads(
         stack.ssm().get_parameter(Name=f"{stack.prefix}/tiers/free")["Parameter"]["Value"]
     )
-    tier["limits"]["daily"]["limit_usd"] = "0.50"
+    for window in tier["limits"].values():
+        window["limit_usd"] = "5.00"
     yield (
-        "Raise the free tier's daily limit; the next check knows",
+        "Raise the free tier's limits; the next check knows",
         "  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws ssm put-parameter "
         f"--endpoint-url {stack.urls['aws']} --region us-east-1 --overwrite "
         f"--name {stack.prefix}/tiers/free --value '{json.dumps(tier)}'",

@@ -1,6 +1,5 @@
 """Which parts there are, on which ports, and how each is told of the others."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +9,7 @@ from infra.local.cloudformation import Deployment
 from infra.local.parts import Part
 from infra.local.ports import HOST, choose_ports
 from infra.local.seed import Stripe, Upstash
-from infra.local.template import function_url_ids
+from infra.local.template import function_url_ids, short_name
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -25,6 +24,7 @@ FRIENDLY_PORTS = {
     "lambda": 4115,
     "redis": 4116,
 }
+PART_NAMES = frozenset({"chat", *FRIENDLY_PORTS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Layout:
         self.ports = choose_ports(self._wanted_ports())
         urls = {name: f"http://{HOST}:{port}" for name, port in self.ports.items()}
         urls.pop("redis", None)
-        self.urls = {url_name(name): url for name, url in urls.items()}
+        self.urls = {short_name(name): url for name, url in urls.items()}
         upstash = settings.upstash
         self.upstash = upstash or Upstash(self.urls["gateway"], token)
         self.stripe = settings.stripe or Stripe(api_base=self.urls["stripe"])
@@ -70,7 +70,7 @@ class Layout:
         """What the template's references resolve to."""
         return Deployment(
             aws_url=self.urls["aws"],
-            function_urls={name: f"{self.urls[url_name(name)]}/" for name in self._functions},
+            function_urls={name: f"{self.urls[short_name(name)]}/" for name in self._functions},
             stack_name=f"tollkeeper-{self._settings.stage}",
             region=REGION,
             parameters={"Stage": self._settings.stage},
@@ -160,11 +160,6 @@ class Layout:
             *("--api-key", self._api_key),
             *("--embed-url", self.urls["upgrade_page"]),
         )
-
-
-def url_name(logical_id: str) -> str:
-    """What a function is called outside the template: `UpgradePageFunction` is `upgrade_page`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id.removesuffix("Function")).lower()
 
 
 def _options(flag: str, values: Mapping[str, Any]) -> Sequence[str]:

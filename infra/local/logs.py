@@ -37,6 +37,9 @@ def compact(raw: str) -> Line | None:
         return Line("", raw)
     if "_aws" in record:
         return None
+    # The runtime client's advice on every failed start: AWS changes nothing here behind our back.
+    if str(record.get("message", "")).startswith("LAMBDA_WARNING"):
+        return None
     if "level" not in record:
         return Line("", raw)
     return Line(str(record["level"]), _text(record))

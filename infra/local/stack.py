@@ -199,13 +199,15 @@ class LocalStack:
         with ThreadPoolExecutor() as pool:
             # moto loads what serves SQS and S3 while it loads what serves SSM.
             resources = pool.submit(self._create_resources, layout)
-            for part in services.values():
-                part.wait_ready()
+            if "stripe" in services:
+                services["stripe"].wait_ready()
             self._on_progress("writing the configuration")
             self._seed(layout)
             resources.result()
         self._on_progress("starting the functions")
         self._launch(layout.functions()).wait_ready()
+        for part in services.values():
+            part.wait_ready()
         self._wait_warm()
         self._on_progress("publishing the configuration")
         self.invoke(SYNC_CONFIG)

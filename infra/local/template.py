@@ -121,6 +121,11 @@ class Stack:
         raise KeyError(name)
 
 
+def short_name(logical_id: str) -> str:
+    """What a function is called outside the template: `UpgradePageFunction` is `upgrade_page`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", logical_id.removesuffix("Function")).lower()
+
+
 def function_url_ids(path: Path) -> tuple[str, ...]:
     """Logical ids of the functions that have a URL: an address is needed for each to deploy."""
     return tuple(

@@ -10,7 +10,7 @@ from typing import Any
 from infra.local.cloudformation import ACCOUNT_ID
 from infra.local.lambdas.invocation import Invocation, ThrottledError
 from infra.local.lambdas.pool import Pool
-from infra.local.template import Schedule
+from infra.local.template import Schedule, short_name
 
 # Lambda's retries of an asynchronous invocation whose function fails
 # (developer guide, "How Lambda handles errors and retries with asynchronous invocation").
@@ -117,6 +117,7 @@ class EventBus:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _deliver(self, pool: Pool, payload: bytes) -> None:
+        name = short_name(pool.function.logical_id)
         for delay_s in (*self._retry_delays_s, None):
             try:
                 if not (await pool.invoke(Invocation(payload))).is_error:
@@ -124,9 +125,9 @@ class EventBus:
             except ThrottledError:
                 pass
             if delay_s is None:
-                self._emit(f"{pool.function.logical_id} failed: an event is given up")
+                self._emit(f"{name} failed: an event is given up")
                 return
-            self._emit(f"{pool.function.logical_id} failed: the event comes again in {delay_s:g} s")
+            self._emit(f"{name} failed: the event comes again in {delay_s:g} s")
             await asyncio.sleep(delay_s)
 
     async def _run_schedule(self, pool: Pool, schedule: Schedule) -> None:

@@ -22,7 +22,7 @@ from infra.local.lambdas.event_bridge import EventBus
 from infra.local.lambdas.http_front import FunctionUrlFront, InvokeApi
 from infra.local.lambdas.pool import Pool
 from infra.local.lambdas.sqs_poller import SqsPoller
-from infra.local.template import Function, Stack
+from infra.local.template import Function, Stack, short_name
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -138,7 +138,7 @@ class _Service:
             region=self._options.region,
             extra_environment=self._options.environment,
             queue_wait_s=self._options.queue_wait_s,
-            emit=partial(_emit, function.logical_id),
+            emit=partial(_emit, short_name(function.logical_id)),
         )
         self._pool_at |= dict.fromkeys(ports, pool)
         return pool
@@ -162,7 +162,7 @@ class _Service:
                     urls[source.queue_arn],
                     sqs=self._sqs_client,
                     loop=asyncio.get_running_loop(),
-                    emit=partial(_emit, pool.function.logical_id),
+                    emit=partial(_emit, short_name(pool.function.logical_id)),
                 )
 
     def _sqs_client(self) -> "SQSClient":
