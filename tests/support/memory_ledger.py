@@ -40,7 +40,7 @@ class MemoryConfig:
         return self.version, self.config
 
     def publish(self, config: Config, read_ms: int) -> bool:
-        self.config, self.version = config, self.version + "'"
+        self.config, self.version = config, f"v{read_ms}"
         return True
 
     def record_error(self, message: str | None, now_ms: int) -> None:
@@ -115,7 +115,7 @@ class MemoryLedger:
             for g in self.granted.values()
             if g.user_id == user_id
         )
-        counters = {w: Counters(used.get(w, 0), used.get(w, 0)) for w in Window}
+        counters = {p.window: Counters(*[used.get(p.window, 0)] * 2) for p in periods}
         return Standing(name, limits, counters, lots, 0)
 
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
