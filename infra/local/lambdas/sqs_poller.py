@@ -132,7 +132,7 @@ class SqsPoller:
 
     def _process(self, sqs: "SQSClient", messages: Sequence["MessageTypeDef"]) -> None:
         payload = json.dumps(build_event(messages, self._source)).encode()
-        call = asyncio.run_coroutine_threadsafe(self._pool.invoke(Invocation(payload)), self._loop)
+        call = asyncio.run_coroutine_threadsafe(self._invoke(payload), self._loop)
         by_id = {message["MessageId"]: message for message in messages}
         try:
             result = call.result()
@@ -150,6 +150,10 @@ class SqsPoller:
                     for number, message in enumerate(done[start : start + RECEIVE_MAX])
                 ],
             )
+
+    async def _invoke(self, payload: bytes) -> Result:
+        # Made in here: an invocation belongs to the loop that runs.
+        return await self._pool.invoke(Invocation(payload))
 
 
 def _record(message: "MessageTypeDef", queue_arn: str, region: str) -> dict[str, Any]:
