@@ -7,8 +7,9 @@ from tollkeeper_core.telemetry import flush, logger
 
 from functions.upgrade_page.site import create_site
 
+site = create_site(bootstrap.upgrade_service)
 _asgi = Mangum(
-    create_site(bootstrap.upgrade_service),
+    site,
     lifespan="off",
     text_mime_types=["text/", "application/json", "application/problem+json"],
 )

@@ -44,7 +44,7 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "Nothing is lost and nothing was charged. Please try again in a moment.",
     ),
 }
-_OTHER = ("This page does not exist", "Go back to the app and try again.")
+_OTHER = ("There is nothing here", "Go back to the app and try again.")
 
 
 async def _problem(request: Request, error: Exception) -> Response:
@@ -81,8 +81,10 @@ def _as_problem(error: Exception) -> Problem:
             count("LedgerUnavailable")
             logger.error("no ledger", extra={"reason": str(error)})
             return unavailable("The ledger does not answer.")
-        case HTTPException(status_code=status):
-            return Problem(HTTPStatus(status), "not_found", HTTPStatus(status).phrase)
+        case HTTPException():
+            status = HTTPStatus(error.status_code)
+            code = status.phrase.lower().replace(" ", "_")
+            return Problem(status, code, status.phrase, headers=error.headers)
     raise error
 
 

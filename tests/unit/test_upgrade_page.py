@@ -1,0 +1,446 @@
+"""The upgrade page's function, event in and answer out, over parts in memory."""
+
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from tollkeeper_core import telemetry
+from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
+from tollkeeper_core.domain.periods import Window
+
+from functions.upgrade_page.app import handler, site
+from tests.support.function_server import Context, url_event
+from tests.support.upgrade import APP, NOW_MS, Upgrade, example_config
+
+JSON = {"accept": "application/json"}
+FORM = {"content-type": "application/x-www-form-urlencoded"}
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    body: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+    @property
+    def csp(self) -> dict[str, str]:
+        policy = self.headers["content-security-policy"]
+        return dict(part.split(" ", 1) for part in policy.split("; "))
+
+
+@dataclass
+class Page:
+    """The function with its parts."""
+
+    up: Upgrade
+
+    def get(self, address: str, headers: dict[str, str] | None = None) -> Answer:
+        return self._call(url_event("GET", address, headers=headers))
+
+    def post(self, fields: dict[str, str], headers: dict[str, str] | None = None) -> Answer:
+        body = urlencode(fields).encode()
+        given = {**FORM, **(headers or {})}
+        return self._call(url_event("POST", "/upgrade/checkout", body=body, headers=given))
+
+    def _call(self, event: dict[str, Any]) -> Answer:
+        returned = handler(event, Context())
+        assert not returned["isBase64Encoded"]
+        return Answer(returned["statusCode"], returned["headers"], returned["body"])
+
+
+@pytest.fixture
+def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    found = Page(Upgrade())
+    monkeypatch.setattr(telemetry.metrics.provider, "namespace", "Tollkeeper")
+    wired, site.state.upgrade_service = site.state.upgrade_service, lambda: found.up.service
+    yield found
+    site.state.upgrade_service = wired
+
+
+def grant(up: Upgrade, prompt_id: str | None = None) -> None:
+    up.ledger.grant(Grant("ada", "cs_0", "starter", 4 * 10**9, 500, "usd", None, prompt_id, NOW_MS))
+
+
+# -- What it shows ---------------------------------------------------------------------------------
+
+
+def test_it_shows_the_usage_the_offers_and_the_owners_words(page: Page):
+    page.up.ledger.used["ada"] = {Window.DAILY: 50_000_000, Window.WEEKLY: 146_000_000}
+    grant(page.up)
+    answer = page.get(f"/upgrade?t={page.up.blocked_token()}")
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    for text in (
+        '<h1 tabindex="-1">Keep going</h1>',
+        "Top up &amp; carry on.",
+        "100% used",
+        "73% used",
+        '<time datetime="2026-11-26T00:00:00Z">26 Nov 2026, 00:00 UTC</time>',
+        "<span>Credit balance</span> <span>$5.00</span>",
+        "$5.00 of credit, valid for 1 year",
+        "$12.00 <small>per month</small>",
+        "16× your monthly limit",
+    ):
+        assert text in answer.body
+    assert answer.body.index("Starter") < answer.body.index("Plus") < answer.body.index(">Pro<")
+
+
+@pytest.mark.parametrize("view", ["/upgrade", "/upgrade/done", "/upgrade/status"])
+def test_no_ai_spend_is_shown_anywhere(page: Page, view: str):
+    page.up.ledger.used["ada"] = {Window.DAILY: 12_345_678}
+    grant(page.up, "prm_1" if view == "/upgrade/status" else None)
+    body = page.get(f"{view}?t={page.up.blocked_token()}").body
+    body = re.sub(r"(?s)<svg.*?</svg>", "", body.replace(page.up.blocked_token(), ""))
+    spend = ("0.05", "0.2", "0.5", "8.00", "$4", "4.00", "17.", "012345", "12345678", "nano")
+    assert [figure for figure in spend if figure in body] == []
+
+
+def test_a_buy_button_shows_no_block(page: Page):
+    body = page.get(f"/upgrade?t={page.up.token()}").body
+    assert "Add credits or upgrade</h1>" in body
+    assert "Keep going" not in body
+    assert "carry on" not in body
+
+
+def test_a_hard_limit_says_that_credits_do_not_help(page: Page):
+    token = page.up.token(tier="pro", reason=LinkReason("limit_reached", "daily"))
+    body = page.get(f"/upgrade?t={token}").body
+    assert "Credits do not go past the daily limit." in body
+    assert "Upgrade your plan" not in body
+    assert "Credits do not go past" not in page.get(f"/upgrade?t={page.up.blocked_token()}").body
+
+
+def test_what_the_owner_writes_is_text(page: Page):
+    config = example_config(copy={"title": "<script>alert(1)</script>", "upgrade_message": '"<b>'})
+    page.up.config.publish(config, NOW_MS)
+    body = page.get(f"/upgrade?t={page.up.blocked_token()}").body
+    assert "<script>alert" not in body
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in body
+
+
+def test_nothing_for_sale_is_said(page: Page):
+    config = page.up.config.config.model_copy(update={"packs": {}, "plans": {}})
+    page.up.config.publish(config, NOW_MS)
+    body = page.get(f"/upgrade?t={page.up.token()}").body
+    assert "nothing to buy at the moment" in body
+    assert "Stripe" not in body
+
+
+def test_a_paid_link_thanks(page: Page):
+    grant(page.up, "prm_1")
+    body = page.get(f"/upgrade?t={page.up.blocked_token()}").body
+    assert 'data-view="paid"' in body
+    assert "Your balance is $5.00." in body
+
+
+# -- What protects it ------------------------------------------------------------------------------
+
+
+def test_the_policy_allows_what_the_page_needs_and_nothing_else(page: Page):
+    csp = page.get(f"/upgrade?t={page.up.token()}").csp
+    assert csp == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "form-action": "'self' https://checkout.stripe.test",
+        "frame-ancestors": APP,
+        "base-uri": "'none'",
+    }
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [([], "'none'"), (["https://a.test", "https://b.test"], "https://a.test https://b.test")],
+)
+def test_who_may_frame_it(page: Page, origins: list[str], expected: str):
+    page.up.config.publish(example_config(allowed_origins=origins), NOW_MS)
+    for address in (
+        f"/upgrade?t={page.up.token()}",
+        f"/upgrade/done?t={page.up.token()}",
+        "/upgrade?t=forged",
+        "/nowhere",
+    ):
+        # An error may know the origins as they were a minute ago.
+        page.up.clock.now_ms += 61_000
+        assert page.get(address).csp["frame-ancestors"] == expected
+
+
+def test_nothing_is_inline_and_nothing_comes_from_elsewhere(page: Page):
+    pages = [
+        page.get(f"/upgrade?t={page.up.blocked_token()}"),
+        page.get(f"/upgrade/done?t={page.up.token()}"),
+        page.get(f"/upgrade/done?t={page.up.token()}&canceled=1"),
+        page.get("/upgrade?t=forged"),
+    ]
+    for answer in pages:
+        assert not re.search(r"<script(?![^>]* src=)|<style|\sstyle=|\son\w+=", answer.body)
+        loaded = re.findall(r'(?:src|href|action)="([^"]*)"', answer.body)
+        assert all(re.match(r"/(?!/)|data:,$|$|https://app\.example\.com$", url) for url in loaded)
+
+
+def test_the_address_is_kept_nowhere(page: Page):
+    for address in (
+        f"/upgrade?t={page.up.token()}",
+        f"/upgrade/done?t={page.up.token()}",
+        f"/upgrade/status?t={page.up.token()}",
+        "/upgrade?t=forged",
+        "/upgrade/status?t=forged",
+    ):
+        headers = page.get(address).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+def test_neither_token_nor_user_is_logged(page: Page, monkeypatch: pytest.MonkeyPatch):
+    log = io.StringIO()
+    monkeypatch.setattr(telemetry.logger.registered_handler, "stream", log)
+    token = page.up.blocked_token(user_id="ada.lovelace")
+    page.get(f"/upgrade?t={token}")
+    page.post({"t": token, "pack": "starter"})
+    page.get(f"/upgrade/status?t={token}")
+    page.up.billing.down = page.up.ledger.down = True
+    page.get(f"/upgrade?t={token}")
+    page.post({"t": token, "pack": "starter"})
+    page.up.ledger.down = False
+    page.post({"t": token, "pack": "starter"})
+    assert "no checkout" in log.getvalue()
+    assert "no ledger" in log.getvalue()
+    assert token not in log.getvalue()
+    assert "lovelace" not in log.getvalue()
+
+
+@pytest.mark.parametrize("path", ["/upgrade", "/upgrade/done", "/upgrade/status"])
+def test_a_user_id_in_the_address_counts_for_nothing(page: Page, path: str):
+    grant(page.up, "prm_1")
+    token = page.up.token(user_id="bob")
+    answer = page.get(f"{path}?t={token}&user_id=ada&user=ada")
+    assert answer.status == 200
+    assert "$5.00." not in answer.body
+    assert "paid" not in page.get(f"/upgrade/status?t={token}&user_id=ada").body
+
+
+# -- Links that do not count -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/upgrade", "/upgrade/done", "/upgrade/status"])
+@pytest.mark.parametrize("query", ["", "?t=", "?t=forged", "?user_id=ada"])
+def test_without_a_link_there_is_nothing(page: Page, path: str, query: str):
+    answer = page.get(path + query)
+    assert answer.status == 403
+    assert "This link does not work" in answer.body
+    problem = page.get(path + query, JSON)
+    assert problem.status == 403
+    assert problem.headers["content-type"] == "application/problem+json"
+    assert problem.json["code"] == "link_invalid"
+
+
+def test_an_expired_link_says_what_to_do(page: Page):
+    token = page.up.token()
+    page.up.clock.now_ms += LINK_SECONDS * 1000
+    answer = page.get(f"/upgrade?t={token}")
+    assert answer.status == 410
+    assert "This link has expired" in answer.body
+    assert "try again: you get a new one" in answer.body
+    assert page.get(f"/upgrade?t={token}", JSON).json["code"] == "link_expired"
+    assert page.post({"t": token, "pack": "starter"}, JSON).status == 410
+    assert page.up.billing.requests == []
+    assert page.get(f"/upgrade/status?t={token}").status == 200
+
+
+# -- Checkout --------------------------------------------------------------------------------------
+
+
+def test_a_script_gets_the_payments_address(page: Page):
+    answer = page.post({"t": page.up.token(), "pack": "starter"}, JSON)
+    assert (answer.status, answer.json) == (
+        200,
+        {"checkout_url": "https://checkout.stripe.test/pay/cs_test_0"},
+    )
+    (request,) = page.up.billing.requests
+    assert request.success_url.startswith("http://page.test/upgrade/done?t=")
+
+
+def test_a_form_is_led_to_the_payment(page: Page):
+    answer = page.post({"t": page.up.token(), "plan": "pro_monthly"})
+    assert answer.status == 303
+    assert answer.headers["location"] == "https://checkout.stripe.test/pay/cs_test_0"
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({}, 422),
+        ({"pack": "starter", "plan": "pro_monthly"}, 422),
+        ({"user_id": "bob"}, 422),
+        ({"pack": "nope"}, 404),
+        ({"plan": "starter"}, 404),
+        ({"pack": "x" * 9000}, 422),
+    ],
+)
+def test_a_choice_that_is_none_starts_nothing(page: Page, fields: dict[str, str], status: int):
+    answer = page.post({"t": page.up.token(), **fields}, JSON)
+    assert answer.status == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert page.up.billing.requests == []
+
+
+def test_a_form_without_a_script_finds_its_way_back(page: Page):
+    token = page.up.token()
+    page.up.billing.down = True
+    for fields, status in (({"pack": "nope"}, 404), ({"pack": "starter"}, 502)):
+        answer = page.post({"t": token, **fields})
+        assert answer.status == status
+        assert f'href="/upgrade?t={token}"' in answer.body
+    assert page.post({"t": token, "pack": "starter"}, JSON).json["code"] == "checkout_failed"
+
+
+def test_a_paid_link_sells_nothing_more(page: Page):
+    grant(page.up, "prm_1")
+    answer = page.post({"t": page.up.token(), "pack": "starter"}, JSON)
+    assert (answer.status, answer.json["code"]) == (409, "already_paid")
+
+
+# -- After the payment -----------------------------------------------------------------------------
+
+
+def test_the_page_after_the_payment_waits_then_thanks(page: Page):
+    address = f"/upgrade/done?t={page.up.token()}&pack=starter"
+    waiting = page.get(address)
+    assert 'data-view="waiting"' in waiting.body
+    assert '<noscript><meta http-equiv="refresh" content="4"></noscript>' in waiting.body
+    grant(page.up, "prm_1")
+    thanks = page.get(address).body
+    assert 'data-view="paid"' in thanks
+    assert "$5.00 of credit added." in thanks
+    assert "Your balance is $5.00." in thanks
+    assert f'href="{APP}" target="_top">Continue' in thanks
+    assert "http-equiv" not in thanks
+
+
+@pytest.mark.parametrize("query", ["pack=nope", "plan=%3Cscript%3E", "pack=", "x=1"])
+def test_what_was_bought_is_only_a_word(page: Page, query: str):
+    grant(page.up, "prm_1")
+    body = page.get(f"/upgrade/done?t={page.up.token()}&{query}").body
+    assert "Your payment has arrived." in body
+
+
+def test_a_canceled_payment_leads_back(page: Page):
+    token = page.up.token()
+    body = page.get(f"/upgrade/done?t={token}&canceled=1").body
+    assert "Nothing was charged." in body
+    assert f'href="/upgrade?t={token}"' in body
+
+
+def test_status(page: Page):
+    address = f"/upgrade/status?t={page.up.token()}"
+    assert page.get(address).json == {"state": "open"}
+    grant(page.up, "prm_1")
+    paid = page.get(address).json
+    assert paid["state"] == "paid"
+    assert paid["usage"]["credits"][0]["display"] == "$5.00"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "claimed", "origins", "home"),
+    [
+        (["https://a.test"], None, ["https://a.test"], "https://a.test"),
+        (
+            ["https://a.test", "https://b.test"],
+            "https://b.test",
+            ["https://b.test"],
+            "https://b.test",
+        ),
+        (["https://a.test", "https://b.test"], None, ["https://a.test", "https://b.test"], None),
+        (
+            ["https://a.test", "https://b.test"],
+            "https://c.test",
+            ["https://a.test", "https://b.test"],
+            None,
+        ),
+        ([], "https://c.test", [], None),
+    ],
+)
+def test_whom_the_page_talks_to(
+    page: Page, allowed: list[str], claimed: str | None, origins: list[str], home: str | None
+):
+    page.up.config.publish(example_config(allowed_origins=allowed), NOW_MS)
+    body = page.get(f"/upgrade?t={page.up.token(origin=claimed)}").body
+    (found,) = re.findall(r'data-origins="([^"]*)"', body)
+    assert json.loads(found.replace("&#34;", '"')) == origins
+    assert re.findall(r'id="home" href="([^"]*)"', body) == ([home] if home else [])
+
+
+# -- Outages ---------------------------------------------------------------------------------------
+
+
+def test_an_outage_is_said_kindly_in_the_overlay_too(page: Page):
+    page.up.ledger.down = page.up.config.down = True
+    for path in ("/upgrade", "/upgrade/done"):
+        answer = page.get(f"{path}?t={page.up.token()}")
+        assert answer.status == 503
+        assert "nothing was charged" in answer.body
+        assert '<a class="button" href="">Try again</a>' in answer.body
+        assert answer.csp["frame-ancestors"] == APP
+    assert page.get(f"/upgrade/status?t={page.up.token()}", JSON).json["code"] == "unavailable"
+    assert page.post({"t": page.up.token(), "pack": "starter"}, JSON).status == 503
+
+
+# -- Files -----------------------------------------------------------------------------------------
+
+
+def test_files_are_kept_by_their_content(page: Page):
+    body = page.get(f"/upgrade?t={page.up.token()}").body
+    addresses = re.findall(r'"(/static/[^"]*)"', body)
+    assert len(addresses) == 2
+    for address in addresses:
+        answer = page.get(address)
+        assert answer.status == 200
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        stale = page.get(re.sub("v=.*", "v=old", address))
+        assert stale.headers["cache-control"] == "no-cache"
+        again = page.get(address, {"if-none-match": answer.headers["etag"]})
+        assert (again.status, again.body) == (304, "")
+
+
+def test_apps_may_load_the_overlay(page: Page):
+    answer = page.get("/embed.js")
+    assert answer.status == 200
+    assert answer.headers["content-type"].startswith("text/javascript")
+    assert answer.headers["cache-control"] == "public, max-age=3600"
+    assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert page.get("/embed.js", {"if-none-match": f'"x", {answer.headers["etag"]}'}).status == 304
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/static/app.py", "/static/..%2Fapp.py", "/static/../app.py", "/static/", "/", "/upgrade/"],
+)
+def test_nothing_else_is_served(page: Page, path: str):
+    answer = page.get(path)
+    assert answer.status in {404, 307}
+    assert "import" not in answer.body
+
+
+def test_a_file_needs_no_other_part(page: Page):
+    site.state.upgrade_service = None
+    assert page.get("/embed.js").status == 200
+
+
+def test_another_method_is_refused(page: Page):
+    answer = page.get("/upgrade/checkout", JSON)
+    assert answer.status == 405
+    assert answer.headers["allow"] == "POST"
