@@ -35,7 +35,7 @@ class LocalStripe:
     ) -> None:
         self.secret_key = SECRET_KEY
         self.account = Account(seed=seed, file=data)
-        self._socket = socket.create_server((host, port))
+        self._socket = _listen(host, port)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{host}:{bound}"
         app = create_app(self.account, retry or Retry(), delayed_s=delayed_s)
@@ -83,3 +83,17 @@ class LocalStripe:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only where the protocol is named, which create_server()
+    # does not do: every answer would wait 40 ms for the caller's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError:
+        listener.close()
+        raise
+    return listener

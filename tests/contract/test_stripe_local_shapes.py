@@ -1,0 +1,150 @@
+"""Every object that the local Stripe answers or signs has Stripe's own shape."""
+
+import copy
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.local.stripe_local import LocalStripe
+from tests.support.stripe_local import PLAN, client_of, open_session, open_sink, press, until
+from tests.support.stripe_shapes import RESOURCES, differences
+
+EXAMPLES_FILE = Path(__file__).parents[3] / "shared" / "stripe" / "fixtures3.json"
+_PATHS = {
+    "balance_transaction": "balance_transactions",
+    "charge": "charges",
+    "checkout.session": "checkout/sessions",
+    "customer": "customers",
+    "event": "events",
+    "invoice": "invoices",
+    "invoice_payment": "invoice_payments",
+    "payment_intent": "payment_intents",
+    "payment_method": "payment_methods",
+    "price": "prices",
+    "product": "products",
+    "subscription": "subscriptions",
+    "webhook_endpoint": "webhook_endpoints",
+}
+
+
+@pytest.fixture(scope="module")
+def objects() -> Iterator[list[dict[str, Any]]]:
+    """All that a full life leaves: each object as the API answers it, each event as it was sent."""
+    with LocalStripe(delayed_s=0.05) as server, open_sink() as sink:
+        client = client_of(server)
+        created = client.v1.webhook_endpoints.create({"url": sink.url, "enabled_events": ["*"]})
+        _live(client)
+        until(lambda: not server.account.state.jobs or _only_expiries(server), "the bank debits")
+        wanted = [e["id"] for e in server.account.each("event")]
+        until(lambda: {w.event["id"] for w in list(sink.got)} >= set(wanted), "all webhooks")
+        answered = [json.loads(str(created))]
+        with httpx.Client(base_url=f"{server.url}/v1/", auth=(server.secret_key, "")) as http:
+            for obj in list(server.account.state.objects.values()):
+                answered.append(http.get(f"{_PATHS[obj['object']]}/{obj['id']}").json())
+            for session in server.account.each("checkout.session"):
+                answered += http.get(f"checkout/sessions/{session['id']}/line_items").json()["data"]
+                path = f"checkout/sessions/{session['id']}"
+                answered.append(http.get(path, params={"expand[]": "line_items"}).json())
+        yield answered + [webhook.event for webhook in sink.got]
+
+
+def _live(client: Any) -> None:
+    """Take every way that the local Stripe knows."""
+    customer = client.v1.customers.create(
+        {"email": "a@example.com", "address": {"country": "DE"}, "metadata": {"user": "1"}}
+    )
+    client.v1.customers.update(customer.id, {"name": "A"})
+    product = client.v1.products.create({"name": "Pro", "description": "A plan"})
+    price = client.v1.prices.create(
+        {
+            "product": product.id,
+            "currency": "usd",
+            "unit_amount": 1200,
+            "recurring": {"interval": "month"},
+        }
+    )
+    paid = open_session(client, customer_creation="always", metadata={"k": "v"})
+    assert press(paid, "decline").status_code == 402
+    assert press(paid, "pay").status_code == 303
+    for currency in ("usd", "eur", "gbp"):
+        plan = copy.deepcopy(PLAN)
+        plan["price_data"]["currency"] = currency
+        delayed = open_session(client, "subscription", line_items=[plan])
+        outcome = "failed" if currency == "usd" else "succeeded"
+        assert press(delayed, "pay-delayed", delayed_outcome=outcome).status_code == 303
+    assert press(open_session(client), "pay-delayed").status_code == 303
+    assert press(open_session(client), "pay-delayed", delayed_outcome="failed").status_code == 303
+    lines = [{"price": price.id, "quantity": 2}]
+    subscribed = open_session(client, "subscription", customer=customer.id, line_items=lines)
+    assert press(subscribed, "pay").status_code == 303
+    (subscription,) = client.v1.subscriptions.list({"customer": customer.id}).data
+    client.v1.subscriptions.update(subscription.id, {"cancel_at_period_end": True})
+    client.v1.subscriptions.cancel(subscription.id)
+    client.v1.checkout.sessions.expire(open_session(client, customer_email="b@example.com").id)
+    open_session(client, client_reference_id="user-1")
+
+
+def _only_expiries(server: LocalStripe) -> bool:
+    return all(job["job"] == "checkout.expire" for job in list(server.account.state.jobs))
+
+
+def test_the_scenario_leaves_every_kind_of_object(objects: list[dict[str, Any]]) -> None:
+    nested = {"plan", "subscription_item", "line_item"}
+    assert {obj["object"] for obj in objects} | nested == set(RESOURCES)
+
+
+def test_objects_have_the_fields_types_and_enums_of_the_package(
+    objects: list[dict[str, Any]],
+) -> None:
+    found = {line for obj in objects for line in differences(obj)}
+    assert sorted(found) == []
+
+
+def test_objects_have_the_shape_of_stripes_published_examples(
+    objects: list[dict[str, Any]],
+) -> None:
+    examples = _examples()
+    found = {line for obj in objects for line in differences(obj, examples)}
+    assert sorted(found) == []
+
+
+def _examples() -> dict[str, Any]:
+    if not EXAMPLES_FILE.exists():
+        message = "Stripe's published examples (fixtures3.json) are not on this machine"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{message}, and CI must hold objects against them")
+        pytest.skip(message)
+    examples: dict[str, Any] = json.loads(EXAMPLES_FILE.read_text(encoding="utf-8"))["resources"]
+    return examples
+
+
+@pytest.mark.parametrize(
+    ("kind", "spoil", "complaint"),
+    [
+        ("checkout.session", {"status": "finished"}, "is none of"),
+        ("checkout.session", {"paid": True}, "no such field"),
+        ("checkout.session", {"amount_total": "500"}, "of the wrong type"),
+        ("payment_intent", {"amount": None}, "does not allow it"),
+        ("charge", {"billing_details": {"mail": "x"}}, "no such field"),
+        ("subscription", {"items": {"object": "list", "data": []}}, "not a list's fields"),
+        ("customer", {"metadata": {"a": 1}}, "not all strings"),
+    ],
+)
+def test_the_yardstick_sees_a_wrong_object(
+    objects: list[dict[str, Any]], kind: str, spoil: dict[str, Any], complaint: str
+) -> None:
+    right = next(obj for obj in objects if obj["object"] == kind)
+    assert complaint in " ".join(differences(right | spoil))
+
+
+def test_the_yardstick_sees_a_missing_field(objects: list[dict[str, Any]]) -> None:
+    session = next(obj for obj in objects if obj["object"] == "checkout.session")
+    without = {name: value for name, value in session.items() if name != "created"}
+    assert differences(without) == ["checkout.session.created: missing"]
+    nullable = {name: value for name, value in session.items() if name != "submit_type"}
+    assert "checkout.session.submit_type: missing" in differences(nullable, _examples())

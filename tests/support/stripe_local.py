@@ -1,0 +1,126 @@
+"""What the tests of the local Stripe share: a receiver of webhooks, a payer, and waiting."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeVar
+
+import httpx
+import stripe
+
+from infra.local.stripe_local import LocalStripe
+
+T = TypeVar("T")
+
+SUCCESS_URL = "http://127.0.0.1/paid?session={CHECKOUT_SESSION_ID}"
+CANCEL_URL = "http://127.0.0.1/canceled"
+PAYER = {"email": "jo@example.com", "name": "Jo Payer"}
+PACK = {
+    "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Starter"}},
+    "quantity": 1,
+}
+PLAN = {
+    "price_data": {
+        "currency": "usd",
+        "unit_amount": 1200,
+        "product_data": {"name": "Pro"},
+        "recurring": {"interval": "month"},
+    },
+    "quantity": 1,
+}
+
+
+def client_of(server: LocalStripe) -> stripe.StripeClient:
+    """The real client, pointed at the local server."""
+    return stripe.StripeClient(
+        server.secret_key, base_addresses={"api": server.url}, max_network_retries=0
+    )
+
+
+def open_session(client: stripe.StripeClient, mode: str = "payment", **more: Any) -> Any:
+    """Create a session for one pack or one plan."""
+    params: Any = {
+        "mode": mode,
+        "success_url": SUCCESS_URL,
+        "cancel_url": CANCEL_URL,
+        "line_items": [PACK if mode == "payment" else PLAN],
+        **more,
+    }
+    return client.v1.checkout.sessions.create(params)
+
+
+def press(session: Any, action: str, **more: str) -> httpx.Response:
+    """Press a button of the session's page."""
+    return httpx.post(session.url, data={"action": action, **PAYER, **more})
+
+
+def until(read: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:
+    """Return the first true value that `read` gives; fails after the deadline."""
+    end = time.monotonic() + deadline_s
+    while not (value := read()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline_s} s for {what}")
+        time.sleep(0.01)
+    return value
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """One delivery, as it came over the wire."""
+
+    body: bytes
+    headers: dict[str, str]
+    """Names in lower case."""
+
+    @property
+    def event(self) -> dict[str, Any]:
+        event: dict[str, Any] = json.loads(self.body)
+        return event
+
+
+@dataclass
+class Sink:
+    """A webhook endpoint that keeps what it gets. `answers` are the next statuses, then 200."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=list)
+    got: list[Webhook] = field(default_factory=list)
+
+    def types(self) -> list[str]:
+        return [webhook.event["type"] for webhook in list(self.got)]
+
+    def wait_for(self, kind: str, times: int = 1) -> list[Webhook]:
+        """Return the deliveries of that type once there are `times` of them."""
+        until(lambda: self.types().count(kind) >= times, f"{times} x {kind} in {self.types()}")
+        return [webhook for webhook in self.got if webhook.event["type"] == kind]
+
+
+@contextmanager
+def open_sink(port: int = 0) -> Iterator[Sink]:
+    """Run a webhook endpoint on a free port, or on `port`."""
+    sink = Sink()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            sink.got.append(Webhook(body, {k.lower(): v for k, v in self.headers.items()}))
+            self.send_response(sink.answers.pop(0) if sink.answers else 200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Stay silent."""
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        sink.url = f"http://127.0.0.1:{server.server_port}/webhook"
+        try:
+            yield sink
+        finally:
+            server.shutdown()
+            thread.join()
