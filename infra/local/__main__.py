@@ -11,7 +11,7 @@ from types import FrameType
 
 from infra.local.console import Terminal
 from infra.local.layout import Settings
-from infra.local.parts import PartError
+from infra.local.parts import PartError, direct_to_loopback
 from infra.local.seed import Stripe, Upstash
 from infra.local.stack import FunctionError, LocalStack
 
@@ -49,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
     except ValueError as error:
         parser.error(str(error))
+    os.environ.update(direct_to_loopback())
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:

@@ -124,8 +124,8 @@ def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
     if "chat" in stack.urls:
         yield (
             "Meet the limit and buy your way on",
-            f"  Open {stack.urls['chat']}, send messages until you are stopped, buy the $5 pack\n"
-            "  (card 4242 4242 4242 4242), and the chat goes on.",
+            f"  Open {stack.urls['chat']}, send messages until you are stopped, buy the $5 pack:\n"
+            "  the chat goes on.",
         )
     body = {"user_id": "ada", "amount_usd": "0.01"}
     yield (

@@ -14,6 +14,10 @@ _USUAL_KEYS = frozenset(
         *("errorType", "errorMessage", "stackTrace"),
     }
 )
+# Libraries that tell at INFO where they found credentials and what they send. (The URL itself tells
+# of requests, hence mangum.)
+_CHATTY_LOGGERS = ("botocore", "boto3", "s3transfer", "urllib3", "httpx", "stripe", "mangum")
+_QUIET_LEVELS = {"INFO", "DEBUG"}
 _QUIET_PREFIXES = ("START RequestId", "END RequestId", "REPORT RequestId")
 
 
@@ -28,21 +32,24 @@ class Line:
 def compact(raw: str) -> Line | None:
     """What to show of a line: level, message and its own fields of a JSON log, else as it is.
 
-    None for lines that only machines read: metrics (EMF) and empty ones.
+    None for what nobody reads: empty lines, metrics (EMF), what libraries chat about.
     """
     if not raw.strip() or raw.startswith(_QUIET_PREFIXES):
         return None
     record = _json_object(raw)
-    if record is None:
+    if record is None or not {"level", "_aws"} & record.keys():
         return Line("", raw)
+    return None if _is_noise(record) else Line(str(record["level"]), _text(record))
+
+
+def _is_noise(record: dict[str, Any]) -> bool:
     if "_aws" in record:
-        return None
+        return True
     # The runtime client's advice on every failed start: AWS changes nothing here behind our back.
     if str(record.get("message", "")).startswith("LAMBDA_WARNING"):
-        return None
-    if "level" not in record:
-        return Line("", raw)
-    return Line(str(record["level"]), _text(record))
+        return True
+    is_chat = str(record.get("logger", "")).startswith(_CHATTY_LOGGERS)
+    return is_chat and record["level"] in _QUIET_LEVELS
 
 
 def _text(record: dict[str, Any]) -> str:

@@ -130,16 +130,15 @@ class RunningPart:
                 self._on_line(source, line)
 
 
+def direct_to_loopback() -> dict[str, str]:
+    """The variables that keep a proxy of the machine's owner out of what stays on the machine."""
+    given = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    no_proxy = ",".join(filter(None, [given, "127.0.0.1", "localhost"]))
+    return {"NO_PROXY": no_proxy, "no_proxy": no_proxy}
+
+
 def _clean_environment() -> dict[str, str]:
     """This process's environment without what would point a part at a real account."""
-    no_proxy = ",".join(filter(None, [os.environ.get("NO_PROXY"), "127.0.0.1", "localhost"]))
-    return {
-        "PYTHONUNBUFFERED": "1",
-        "NO_PROXY": no_proxy,
-        "no_proxy": no_proxy,
-        **{
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("AWS_", "STRIPE_", "UPSTASH_")) and name.lower() != "no_proxy"
-        },
-    }
+    theirs = ("AWS_", "STRIPE_", "UPSTASH_")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(theirs)}
+    return {**kept, **direct_to_loopback(), "PYTHONUNBUFFERED": "1"}

@@ -44,13 +44,19 @@ def test_an_error_keeps_its_trace() -> None:
         "",
         "  ",
         '{"_aws": {"Timestamp": 1}, "Checks": 1}',
+        '{"level": "INFO", "message": "Found credentials", "logger": "botocore.credentials"}',
         '{"level": "WARNING", "message": "LAMBDA_WARNING: Unhandled exception"}',
     ],
 )
-def test_what_only_machines_read_is_left_out(raw: str) -> None:
+def test_what_nobody_reads_is_left_out(raw: str) -> None:
     assert compact(raw) is None
 
 
 @pytest.mark.parametrize("raw", ["plain", "{broken", '{"no": "level"}', "[1]"])
 def test_any_other_line_stays_as_it_is(raw: str) -> None:
     assert compact(raw) == Line("", raw)
+
+
+def test_a_library_that_warns_is_heard() -> None:
+    raw = '{"level": "WARNING", "message": "no credentials", "logger": "botocore.credentials"}'
+    assert compact(raw) == Line("WARNING", "no credentials")

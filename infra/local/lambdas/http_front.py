@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 
 from starlette.requests import Request
@@ -32,13 +33,22 @@ class BodyTooLargeError(Exception):
 class FunctionUrlFront:
     """Serves one function's URL."""
 
-    def __init__(self, pool: Pool, url: FunctionUrl) -> None:
+    def __init__(self, pool: Pool, url: FunctionUrl, emit: Callable[[str], None]) -> None:
         self._pool = pool
         self._url = url
+        self._emit = emit
         self._url_id = hashlib.sha256(pool.function.arn.encode()).hexdigest()[:32]
 
     async def __call__(self, request: Request) -> Response:
-        """Answer one request."""
+        """Answer one request, and say so on a line."""
+        began = time.perf_counter()
+        response = await self._respond(request)
+        took_ms = (time.perf_counter() - began) * 1000
+        path = request.url.path
+        self._emit(f"{request.method} {path} {response.status_code} in {took_ms:.0f} ms")
+        return response
+
+    async def _respond(self, request: Request) -> Response:
         headers = [(name.decode("latin-1"), v.decode("latin-1")) for name, v in request.headers.raw]
         if self._url.cors and cors.is_preflight(request.method, headers):
             return _response(200, cors.preflight_headers(self._url.cors, headers), b"")

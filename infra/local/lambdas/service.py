@@ -71,7 +71,9 @@ class _Service:
             function = pool.function
             if function.url is not None:
                 port = self._listen(options.url_ports[function.logical_id])
-                self._handlers[port] = FunctionUrlFront(pool, function.url)
+                self._handlers[port] = FunctionUrlFront(
+                    pool, function.url, partial(_emit, short_name(function.logical_id))
+                )
 
     async def run(self, stopping: asyncio.Event) -> None:
         server = _Server(

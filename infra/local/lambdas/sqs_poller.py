@@ -141,6 +141,7 @@ class SqsPoller:
         failed = failed_ids(
             result, list(by_id), reports_item_failures=self._source.reports_item_failures
         )
+        self._emit(f"{len(by_id)} messages, {len(failed)} failed")
         done = [message for message_id, message in by_id.items() if message_id not in failed]
         for start in range(0, len(done), RECEIVE_MAX):
             sqs.delete_message_batch(
