@@ -19,11 +19,11 @@ T = TypeVar("T")
 SUCCESS_URL = "http://127.0.0.1/paid?session={CHECKOUT_SESSION_ID}"
 CANCEL_URL = "http://127.0.0.1/canceled"
 PAYER = {"email": "jo@example.com", "name": "Jo Payer"}
-PACK = {
+PACK: dict[str, Any] = {
     "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Starter"}},
     "quantity": 1,
 }
-PLAN = {
+PLAN: dict[str, Any] = {
     "price_data": {
         "currency": "usd",
         "unit_amount": 1200,

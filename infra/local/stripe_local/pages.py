@@ -74,16 +74,17 @@ class Pages:
     def _act(self, session: Json, action: str, typed: dict[str, str]) -> Response:
         payer = Payer(email=typed.get("email", ""), name=typed.get("name", ""))
         if "@" not in payer.email or not payer.name:
-            alert = "Please give an email address and the name on the card."
+            alert = "Please give an email address and a name."
             return self._checkout(session, typed, alert=alert, status=400)
-        if action == "pay":
+        card = "card" in session["payment_method_types"]
+        if action == "pay" and card:
             checkout.pay(self._account, session, payer)
         elif action == "pay-delayed" and checkout.delayed_method(session):
             succeeds = typed.get("delayed_outcome") != "failed"
             checkout.pay_delayed(
                 self._account, session, payer, succeeds=succeeds, after_s=self._delayed_s
             )
-        elif action == "decline":
+        elif action == "decline" and card:
             checkout.decline(self._account, session, payer)
             alert = f"{CARD_DECLINED} Please try a different card."
             return self._checkout(session, typed, alert=alert, status=402)
@@ -107,7 +108,7 @@ class Pages:
             ),
             email=typed.get("email") or known or _DEFAULT_EMAIL,
             name=typed.get("name") or customer.get("name") or _DEFAULT_NAME,
-            card_last4=CARD_LAST4,
+            card_last4=CARD_LAST4 if "card" in session["payment_method_types"] else None,
             delayed=checkout.delayed_method(session),
             alert=alert,
         )

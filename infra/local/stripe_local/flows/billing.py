@@ -100,9 +100,9 @@ def attempt_invoice(account: Account, invoice: Json, intent: Json) -> None:
 
 
 def activate(account: Account, subscription: Json) -> None:
-    """The first payment went through, or is on its way: the subscription is `active`."""
-    if subscription["status"] != "active":
-        previous = {"status": subscription["status"]}
+    """The first payment went through, or is on its way: what was `incomplete` is `active`."""
+    if subscription["status"] == "incomplete":
+        previous = {"status": "incomplete"}
         subscription["status"] = "active"
         emit(account, "customer.subscription.updated", subscription, previous=previous)
 

@@ -48,6 +48,9 @@ def pay_delayed(
         raise StripeError("This session offers no delayed payment method.")
     intent, charge = _submit(account, session, payer, kind)
     payments.hold(account, intent, charge)
+    if session["subscription"] is not None:
+        # Stripe counts a bank debit under way as good: the subscription is active from here on.
+        billing.activate(account, account.get("subscription", session["subscription"]))
     _complete(session, payer)
     emit(account, "checkout.session.completed", session)
     clockwork.schedule(
@@ -125,18 +128,17 @@ def _begin_subscription(
     emit(account, "invoice.created", invoice)
     emit(account, "customer.subscription.created", subscription)
     emit(account, "invoice.finalized", invoice)
-    # Stripe counts a bank debit under way as good: the subscription is active from here on.
-    billing.activate(account, subscription)
 
 
 def _settle_subscription(account: Account, session: Json, *, paid: bool) -> None:
     if session["subscription"] is None:
         return
     invoice = account.get("invoice", session["invoice"])
+    subscription = account.get("subscription", session["subscription"])
     if paid:
+        billing.activate(account, subscription)
         billing.pay_invoice(account, invoice)
     else:
-        subscription = account.get("subscription", session["subscription"])
         billing.fail_invoice(account, invoice, subscription)
 
 

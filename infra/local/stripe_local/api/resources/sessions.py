@@ -30,10 +30,10 @@ _REFERENCE_MAX = 200
 
 _ACTED_ON = words(
     """
-    allow_promotion_codes cancel_url client_reference_id custom_text customer
-    customer_creation customer_email expires_at integration_identifier line_items locale metadata
-    mode origin_context payment_intent_data payment_method_types submit_type subscription_data
-    success_url ui_mode
+    allow_promotion_codes allowed_payment_method_types cancel_url client_reference_id custom_text
+    customer customer_creation customer_email excluded_payment_method_types expires_at
+    integration_identifier line_items locale metadata mode origin_context payment_intent_data
+    submit_type subscription_data success_url ui_mode
     """
 )
 _INTENT_DATA = words(
@@ -85,10 +85,21 @@ def create(call: Call) -> Json:
 
 
 def _method_types(fields: Json, currency: str) -> list[str]:
-    if "payment_method_types" in fields:
-        return list(fields["payment_method_types"])
-    delayed = checkout.DELAYED_METHODS.get(currency)
-    return ["card", delayed] if delayed else ["card"]
+    """Return what the page offers: a card, and a bank debit where the currency has one."""
+    allowed = fields.get("allowed_payment_method_types")
+    excluded = fields.get("excluded_payment_method_types", ())
+    eligible = ["card", checkout.DELAYED_METHODS.get(currency)]
+    types = [
+        kind
+        for kind in eligible
+        if kind and (allowed is None or kind in allowed) and kind not in excluded
+    ]
+    if not types:
+        raise StripeError(
+            "No valid payment method types for this Checkout Session.",
+            param="allowed_payment_method_types",
+        )
+    return types
 
 
 def _check(call: Call) -> None:
@@ -117,9 +128,6 @@ def _check(call: Call) -> None:
             f"Invalid string: must be at most {_REFERENCE_MAX} characters",
             param="client_reference_id",
         )
-    for kind in fields.get("payment_method_types", ()):
-        if kind != "card" and kind not in checkout.DELAYED_METHODS.values():
-            raise not_simulated(f"payment_method_types={kind}")
 
 
 def _check_mode_data(fields: Json) -> None:
