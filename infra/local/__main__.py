@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from infra.local.cloudformation import TemplateError
 from infra.local.console import Terminal
 from infra.local.layout import Settings
 from infra.local.parts import PartError, direct_to_loopback
 from infra.local.seed import Stripe, Upstash
 from infra.local.stack import FunctionError, LocalStack
+from infra.setup.errors import SetupError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _EPILOG = """
@@ -60,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.watch()
     except KeyboardInterrupt:
         terminal.stopped()
-    except (PartError, FunctionError) as error:
+    except (PartError, FunctionError, SetupError, TemplateError) as error:
         terminal.failed(error)
         return 1
     return 0

@@ -1,6 +1,7 @@
 """What `make dev` shows: progress, every part's lines behind its name, and what to try first."""
 
 import json
+import shlex
 from collections.abc import Iterator
 
 from rich.console import Console
@@ -131,7 +132,7 @@ def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
     yield (
         "Ask whether a call may run",
         f"  curl -s {stack.urls['intercept']}/v1/check -H 'Authorization: Bearer {stack.api_key}' "
-        f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'",
+        f"-H 'Content-Type: application/json' -d {shlex.quote(json.dumps(body))}",
     )
     tier = json.loads(
         stack.ssm().get_parameter(Name=f"{stack.prefix}/tiers/free")["Parameter"]["Value"]
@@ -142,7 +143,7 @@ def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
         "Raise the free tier's limits; the next check knows",
         "  AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local aws ssm put-parameter "
         f"--endpoint-url {stack.urls['aws']} --region us-east-1 --overwrite "
-        f"--name {stack.prefix}/tiers/free --value '{json.dumps(tier)}'",
+        f"--name {stack.prefix}/tiers/free --value {shlex.quote(json.dumps(tier))}",
     )
     if stack.settings.stripe is not None:
         yield (

@@ -43,7 +43,8 @@ class LocalStack:
     After entry: `urls` by name (functions that have a URL by theirs, such as `intercept`, and
     `chat`, `stripe`, `provider`, `gateway`, `aws`, `lambda`; none ends with a slash), `api_key`,
     `redis_port` and `started_in_s`. What is not local (a real Stripe, a real Upstash, no chat) has
-    no URL. Entry raises `PartError` or `FunctionError`, and leaves nothing running.
+    no URL. Entry raises `PartError`, `FunctionError`, or what the set-up raises (`SetupError` for a
+    configuration that is not valid), and leaves nothing running.
     """
 
     def __init__(
@@ -131,7 +132,7 @@ class LocalStack:
         began = time.monotonic()
         for tries_left in reversed(range(START_TRIES_MAX)):
             try:
-                self._bring_up()
+                self._bring_up_or_explain()
             except PortTakenError:
                 self.stop()
                 if not tries_left:
@@ -189,6 +190,18 @@ class LocalStack:
     def _aws(self) -> LocalAws:
         return LocalAws(self.urls["aws"], REGION)
 
+    def _bring_up_or_explain(self) -> None:
+        try:
+            self._bring_up()
+            # A part that could not bind is dead, and whoever has its port answered in its place.
+            self.check()
+        except PartError:
+            raise
+        except Exception:
+            # What failed may have failed because a part is gone: then that is the reason to give.
+            self.check()
+            raise
+
     def _bring_up(self) -> None:
         layout = Layout(self.settings, token=self._token, api_key=self.api_key)
         self._layout = layout
@@ -211,8 +224,6 @@ class LocalStack:
         self._wait_warm()
         self._on_progress("publishing the configuration")
         self.invoke(SYNC_CONFIG)
-        # Someone else's server on a port of ours would have answered up to here.
-        self.check()
 
     def _launch(self, part: Part) -> RunningPart:
         assert self._guardian is not None  # noqa: S101 - made by _bring_up
