@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
+from tollkeeper_core.adapters.redis_http import LeanRedis
+from tollkeeper_core.adapters.redis_store import RedisStore
 
 from tests.support.redis_stack import RedisStack
 from tests.support.redis_stack import redis_stack as open_redis_stack
@@ -21,3 +23,10 @@ def redis(redis_stack: RedisStack) -> RedisStack:
     redis_stack.flush()
     redis_stack.reset_stats()
     return redis_stack
+
+
+@pytest.fixture
+def store(redis: RedisStack) -> Iterator[RedisStore]:
+    """The product's own store over an empty Redis, with a deadline that a busy machine keeps."""
+    with LeanRedis(redis.url, redis.token, 10.0) as client:
+        yield RedisStore(client)

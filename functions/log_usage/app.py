@@ -2,30 +2,45 @@
 
 from typing import Any
 
+from aws_lambda_powertools.utilities.batch import (
+    BatchProcessor,
+    EventType,
+    process_partial_response,
+)
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollkeeper_core import bootstrap
 from tollkeeper_core.services.settle import Failed
 from tollkeeper_core.telemetry import count, flush, logger
 
-BatchResponse = dict[str, list[dict[str, str]]]
+_processor = BatchProcessor(EventType.SQS, raise_on_entire_batch_failure=False)
+
+
+class NotSettledError(Exception):
+    """Makes Powertools report the message as failed, so that SQS delivers it again."""
 
 
 @logger.inject_lambda_context(clear_state=True)
-def handler(event: dict[str, Any], _context: object) -> BatchResponse:
-    """An SQS event -> ``batchItemFailures``. What it raises makes the whole batch come again."""
-    records = event["Records"]
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    """An SQS event -> ``batchItemFailures``. What it raises makes the whole batch come again.
+
+    The batch is settled as a whole first, in one request to Redis; each record is then asked for
+    its own outcome.
+    """
     try:
+        records = event["Records"]
         outcomes = bootstrap.settle_usage(count)([record["body"] for record in records])
-        failures = []
-        for record, outcome in zip(records, outcomes, strict=True):
+        by_id = dict(zip((record["messageId"] for record in records), outcomes, strict=True))
+
+        def outcome_of(record: SQSRecord) -> None:
+            outcome = by_id[record.message_id]
             if isinstance(outcome, Failed):
-                logger.error(
-                    "not settled",
-                    extra={"message_id": record["messageId"], "reason": outcome.reason},
-                )
-                failures.append({"itemIdentifier": record["messageId"]})
-        count("Settled", len(records) - len(failures))
-        if failures:
-            count("NotSettled", len(failures))
-        return {"batchItemFailures": failures}
+                reason = {"message_id": record.message_id, "reason": outcome.reason}
+                logger.error("not settled", extra=reason)
+                count("NotSettled")
+                raise NotSettledError(outcome.reason)
+            count("Settled")
+
+        return process_partial_response(event, outcome_of, _processor, context)
     finally:
         flush()

@@ -1,0 +1,149 @@
+"""The transport under the client, against servers that misbehave."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+import pytest
+from tollkeeper_core.adapters.redis_http import LeanRedis
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
+
+OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"result":"OK"}'
+
+
+@contextmanager
+def server(answer: Callable[[socket.socket, int], None]) -> Iterator[tuple[str, list[int]]]:
+    """A server that gives each request to ``answer`` with its number; yields the URL and counts."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    seen: list[int] = []
+    threads: list[threading.Thread] = []
+    open_sockets: list[socket.socket] = [listener]
+
+    def serve(connection: socket.socket) -> None:
+        with connection:
+            while _read_request(connection):
+                seen.append(len(seen))
+                try:
+                    answer(connection, seen[-1])
+                except OSError:
+                    return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            open_sockets.append(connection)
+            threads.append(threading.Thread(target=serve, args=(connection,)))
+            threads[-1].start()
+
+    acceptor = threading.Thread(target=accept)
+    acceptor.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", seen
+    finally:
+        for open_socket in open_sockets:
+            with suppress(OSError):
+                open_socket.shutdown(socket.SHUT_RDWR)
+            open_socket.close()
+        for thread in [acceptor, *threads]:
+            thread.join(5)
+
+
+def _read_request(connection: socket.socket) -> bool:
+    data = b""
+    try:
+        while b"\r\n\r\n" not in data:
+            part = connection.recv(65536)
+            if not part:
+                return False
+            data += part
+        head, _, body = data.partition(b"\r\n\r\n")
+        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        while len(body) < length:
+            body += connection.recv(65536)
+    except OSError:
+        return False
+    return True
+
+
+def drip(connection: socket.socket, _: int) -> None:
+    for byte in OK:
+        connection.sendall(bytes([byte]))
+        time.sleep(0.05)
+
+
+def hang(_connection: socket.socket, _: int) -> None:
+    time.sleep(1.5)
+
+
+@pytest.mark.parametrize("answer", [drip, hang])
+def test_the_deadline_bounds_the_request_as_a_whole(
+    answer: Callable[[socket.socket, int], None],
+) -> None:
+    with server(answer) as (url, seen), LeanRedis(url, "t", 0.3) as client:
+        begun = time.monotonic()
+        with pytest.raises(LedgerUnavailableError, match="did not answer"):
+            client.get("k")
+        assert time.monotonic() - begun < 1.0  # far below what the answer would have taken
+        assert len(seen) == 1  # and it was not sent twice
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\noops",
+        b"HTTP/1.1 503 Away\r\nContent-Length: 0\r\n\r\n",
+        b'HTTP/1.1 429 Slow\r\nContent-Length: 13\r\n\r\n{"error":"m"}',
+        b'HTTP/1.1 401 No\r\nContent-Length: 13\r\n\r\n{"error":"u"}',
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n<htm>",
+        b"nonsense\r\n\r\n",
+    ],
+)
+def test_what_is_no_answer_of_redis_is_unavailable(answer: bytes) -> None:
+    with (
+        server(lambda c, _: c.sendall(answer)) as (url, _),
+        LeanRedis(url, "t", 2.0) as client,
+        pytest.raises(LedgerUnavailableError),
+    ):
+        client.get("k")
+
+
+def test_a_connection_is_kept_and_one_found_dead_is_replaced_once() -> None:
+    closed = threading.Event()
+
+    def answer(connection: socket.socket, number: int) -> None:
+        connection.sendall(OK)
+        if number == 1:
+            connection.shutdown(socket.SHUT_RDWR)
+            closed.set()
+
+    with server(answer) as (url, seen), LeanRedis(url, "t", 2.0) as client:
+        assert client.get("a") == "OK"
+        assert client.get("b") == "OK"
+        assert closed.wait(2)
+        assert client.get("c") == "OK"
+        assert len(seen) == 3
+
+
+def test_a_new_connection_that_breaks_is_not_tried_again() -> None:
+    def answer(connection: socket.socket, _: int) -> None:
+        connection.shutdown(socket.SHUT_RDWR)
+
+    with server(answer) as (url, seen), LeanRedis(url, "t", 2.0) as client:
+        with pytest.raises(LedgerUnavailableError):
+            client.get("k")
+        assert len(seen) == 1
+
+
+def test_nobody_there() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with (
+        LeanRedis(f"http://127.0.0.1:{port}", "t", 2.0) as client,
+        pytest.raises(LedgerUnavailableError, match="ConnectionRefused"),
+    ):
+        client.get("k")

@@ -1,0 +1,214 @@
+"""The scripts on a real Redis, side by side with the model, over any mix of what can happen."""
+
+from itertools import count
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import (
+    Grant,
+    Reserve,
+    Settle,
+    Settlement,
+    SubscriptionState,
+    display_credits,
+)
+from tollkeeper_core.domain.periods import Window, periods_at
+from tollkeeper_core.domain.postings import grant_postings, settlement_postings
+
+from tests.support.ledger_model import DAY_MS, ModelLot, UserModel
+from tests.support.redis_stack import RedisStack
+
+START_MS = 1_793_000_000_000  # 2026-10-26, days before Europe's clocks change
+TTL_MS = 600_000
+CENT = 10_000_000
+AMOUNTS = st.one_of(st.integers(0, 60 * CENT), st.sampled_from([0, 1, CENT, 50 * CENT]))
+STEPS = st.sampled_from(
+    [0, 1, 1_000, TTL_MS - 1, TTL_MS, TTL_MS + 1, 3_600_000, DAY_MS, 9 * DAY_MS]
+)
+_users = count()
+
+
+def limit(cents: int, *, hard: bool = False) -> dict[str, Any]:
+    return {"limit_usd": f"{cents // 100}.{cents % 100:02d}", "hard": hard}
+
+
+CONFIGS = [
+    Config.model_validate({
+        "settings": {"time_zone": zone},
+        "tiers": {
+            "free": {"limits": {"daily": limit(daily), "weekly": limit(90), "monthly": limit(200)}},
+            "capped": {"rank": 1, "limits": {"daily": limit(70, hard=True), "monthly": limit(100)}},
+            "pro": {"rank": 5, "enforcement": "soft", "limits": {"monthly": limit(300)}},
+            "open": {"rank": 9, "limits": {}},
+        },
+    })
+    for zone, daily in (("UTC", 50), ("America/New_York", 50), ("Europe/Berlin", 20))
+]  # fmt: skip
+
+
+class Ledger(RuleBasedStateMachine):
+    """One user; every rule acts on both and compares the answers."""
+
+    stack: RedisStack
+    store: RedisStore
+
+    @initialize()
+    def begin(self) -> None:
+        self.user = f"user:{next(_users)}"
+        self.now_ms = START_MS
+        self.stack.direct.delete("tk:config")
+        self.model = UserModel(CONFIGS[0])
+        self.configure(CONFIGS[0])
+        self.sums: dict[str, int] = {}
+        self.seen: set[str] = set()
+        self.names = count()
+
+    @rule(config=st.sampled_from(CONFIGS))
+    def configure(self, config: Config) -> None:
+        self.store.publish(config, self.now_ms)
+        loaded = self.store.load()
+        assert loaded is not None
+        self.version, self.model.config = loaded
+
+    @rule(ms=STEPS)
+    def wait(self, ms: int) -> None:
+        self.now_ms += ms
+
+    @property
+    def periods(self) -> Any:
+        return periods_at(self.model.config.settings.calendar, self.now_ms)
+
+    @rule(
+        amount=AMOUNTS,
+        said=st.sampled_from([None, None, "free", "capped", "pro", "open"]),
+        edge=st.sampled_from([None, -1, 0, 1]),
+        again=st.booleans(),
+        data=st.data(),
+    )
+    def check(
+        self, amount: int, said: str | None, edge: int | None, again: bool, data: st.DataObject
+    ) -> None:
+        if edge is not None:  # exactly what fits, and one nano beside it
+            fits = self.model.affordable(said, self.periods, self.now_ms)
+            amount = max(fits + edge, 0) if fits < 1_000 * CENT else amount
+        known = list(self.model.answers)
+        rid = data.draw(st.sampled_from(known)) if again and known else f"r{next(self.names)}"
+        got = self.store.reserve(
+            Reserve(self.user, rid, amount, said, self.periods, self.now_ms, self.now_ms + TTL_MS),
+            self.version,
+        )
+        expected = self.model.reserve(rid, amount, said, self.periods, self.now_ms, TTL_MS)
+        assert (got.admitted, got.held_nano, got.affordable_nano) == expected
+
+    @rule(cost=AMOUNTS, late=st.booleans(), data=st.data(), times=st.integers(1, 2))
+    def settle(self, cost: int, late: bool, data: st.DataObject, times: int) -> None:
+        known = [None, *self.model.holds]
+        rid = data.draw(st.sampled_from(known))
+        old = list(self.model.charges)
+        event = data.draw(st.sampled_from(old)) if late and old else f"e{next(self.names)}"
+        request = Settle(self.user, event, cost, rid, self.periods, self.now_ms)
+        charge = self.model.settle(event, cost, rid, self.periods, self.now_ms)
+        for got in self.store.settle([request] * times, self.version):
+            assert isinstance(got, Settlement)
+            assert got.cost_nano == charge.cost
+            assert got.allowance_nano == charge.allowance
+            assert got.overrun_nano == charge.overrun
+            assert got.lots_nano == charge.lots
+            assert got.period_ids == charge.periods
+            assert got.cost_nano == got.allowance_nano + sum(got.lots_nano.values())
+            self.record(settlement_postings(got))
+
+    @rule(
+        granted=st.one_of(st.integers(1, 20 * CENT), st.integers(1, 300 * CENT)),
+        paid=st.integers(1, 2_000),
+        currency=st.sampled_from(["usd", "eur"]),
+        life=st.sampled_from([None, 1, TTL_MS, DAY_MS, 30 * DAY_MS, 40 * DAY_MS]),
+        times=st.integers(1, 3),
+    )
+    def buy(self, granted: int, paid: int, currency: str, life: int | None, times: int) -> None:
+        lot = f"cs_{next(self.names)}"
+        expires = self.now_ms + life if life else None
+        for _ in range(times):
+            got = self.store.grant(
+                Grant(self.user, lot, "p", granted, paid, currency, expires, None, self.now_ms)
+            )
+            self.record(grant_postings(got))
+        self.model.grant(ModelLot(lot, granted, paid, currency, expires, self.now_ms))
+
+    @rule(
+        sub=st.sampled_from(["sub_1", "sub_2"]),
+        tier=st.sampled_from(["capped", "pro", "open"]),
+        until=st.sampled_from([0, DAY_MS, 40 * DAY_MS]),
+        at=st.integers(0, 5),
+        kind=st.integers(0, 2),
+    )
+    def subscribe(self, sub: str, tier: str, until: int, at: int, kind: int) -> None:
+        until_ms = self.now_ms + until if until and kind != 2 else 0
+        version = (at, kind)
+        self.store.apply_subscription(
+            SubscriptionState(self.user, sub, "plan", tier, until_ms, version, None, self.now_ms)
+        )
+        self.model.subscribe(sub, tier, until_ms, version)
+
+    @invariant()
+    def both_stand_the_same(self) -> None:
+        standing = self.store.read(self.user, None, self.periods, self.now_ms, self.version)
+        tier = self.model.tier(None, self.now_ms)
+        assert self.model.config.tiers[standing.tier].rank == tier.rank
+        for window, period in zip(Window, self.periods.ids, strict=True):
+            counters = standing.counters[window]
+            model = self.model
+            assert counters.allowance_nano == model.settled(period, total=False)
+            assert counters.total_nano == model.settled(period, total=True)
+            assert counters.held_allowance_nano == model.held(period, self.now_ms, total=False)
+            assert counters.held_total_nano == model.held(period, self.now_ms, total=True)
+        holds = self.model.open_holds(self.now_ms)
+        assert standing.held_credits_nano == sum(hold.credits for hold in holds)
+        left = {lot.id: lot.remaining_nano for lot in standing.lots}
+        assert left == {
+            lot.id: lot.granted - lot.used
+            for lot in self.model.lots.values()
+            if lot.granted > lot.used
+        }
+
+    @invariant()
+    def what_is_shown_is_never_more_than_what_was_paid(self) -> None:
+        standing = self.store.read(self.user, None, self.periods, self.now_ms, self.version)
+        shown = display_credits(standing.lots, self.now_ms)
+        for currency in ("usd", "eur"):
+            lots = [lot for lot in self.model.lots.values() if lot.currency == currency]
+            minor = shown.get(currency, (0, ""))[0]
+            assert minor <= sum(lot.paid for lot in lots)
+            assert (minor == 0) == (sum(lot.left(self.now_ms) for lot in lots) == 0)
+
+    @invariant()
+    def the_record_adds_up_to_the_state(self) -> None:
+        user = f"user:{self.user.replace(':', '%3A')}"
+        assert self.sums.get(f"{user}:usage", 0) == sum(c.cost for c in self.model.charges.values())
+        for lot in self.model.lots.values():
+            assert self.sums[f"{user}:lot:{lot.id}"] == lot.granted - lot.used
+
+    def record(self, postings: list[Any]) -> None:
+        for asset in {p.asset for p in postings}:
+            assert sum(p.amount for p in postings if p.asset == asset) == 0
+        for posting in postings:
+            if posting.id not in self.seen:
+                self.seen.add(posting.id)
+                self.sums[posting.account] = self.sums.get(posting.account, 0) + posting.amount
+
+
+def test_ledger_against_model(redis: RedisStack, store: RedisStore) -> None:
+    Ledger.stack, Ledger.store = redis, store
+    case: Any = Ledger.TestCase
+    case.settings = settings(
+        max_examples=40,
+        stateful_step_count=30,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    case("runTest").runTest()
