@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,7 +17,6 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import Send
 
 from examples.chat.llm import (
     DEFAULT_MODEL,
@@ -122,7 +121,7 @@ class _Chat:
             f"default-src 'self'; script-src 'self' {upgrade_page}; frame-src {upgrade_page}; "
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         )
-        headers = {"content-security-policy": policy, "referrer-policy": "no-referrer"}
+        headers = {"content-security-policy": policy}
         return FileResponse(_STATIC / "index.html", headers=headers)
 
     async def config(self, _request: Request) -> Response:
@@ -167,11 +166,15 @@ class _Chat:
             )
         except BlockedError as blocked:
             return JSONResponse(_blocked_json(blocked), status_code=402)
-        return _EventStream(self._answer(turn, call_id, allowed, spent))
+        return StreamingResponse(
+            self._answer(turn, call_id, allowed, spent),
+            media_type="text/event-stream",
+            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        )
 
     async def _answer(
         self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent
-    ) -> AsyncGenerator[bytes, None]:
+    ) -> AsyncIterator[bytes]:
         failure: ModelError | None = None
         try:
             if allowed.usage:
@@ -204,21 +207,6 @@ class _Chat:
             status="error" if failed else "ok",
             estimated=not free and not spent.complete,
         )
-
-
-class _EventStream(StreamingResponse):
-    """Server-sent events whose generator is closed at once when the browser leaves."""
-
-    def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
-        self._events = events
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-
-    async def stream_response(self, send: Send) -> None:
-        # Left to itself, a generator that is not awaiting when its task is cancelled waits for
-        # the garbage collector, and its reservation with it.
-        async with aclosing(self._events):
-            await super().stream_response(send)
 
 
 def _event(kind: str, data: object) -> bytes:

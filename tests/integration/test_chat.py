@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -278,10 +278,26 @@ def test_the_last_reports_are_flushed_at_the_end(
     provider: LocalProvider, scripted: ScriptedTollkeeper
 ) -> None:
     scripted.limit = 9
+    before = set(threading.enumerate())
     with chat_server(provider.url, scripted) as chat:
         for _ in range(8):
             say(chat, model="gpt-4o-mini")
     assert len({event["event_id"] for event in scripted.events}) == 8
+    assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.parametrize("model", ["gpt-4o", "claude-sonnet-5"])
+def test_an_end_in_the_middle_of_an_answer_settles_it(
+    scripted: ScriptedTollkeeper, model: str
+) -> None:
+    with LocalProvider(token_delay_ms=50) as slow, ExitStack() as browser:
+        config = ChatConfig(slow.url, scripted.url, KEY, scripted.url)
+        with BackgroundServer(create_app(config)) as running:
+            client = browser.enter_context(httpx.Client(base_url=running.url, trust_env=False))
+            lines = browser.enter_context(opened(client, model=model)).iter_lines()
+            next(line for line in lines if line == "event: text")
+        (event,) = scripted.events
+    assert (event["status"], event["estimated"]) == ("ok", True)
 
 
 def test_usage_and_upgrade_link(chat: httpx.Client, scripted: ScriptedTollkeeper) -> None:

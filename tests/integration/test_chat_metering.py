@@ -1,11 +1,13 @@
 """The chat's client for Tollkeeper over real HTTP."""
 
+import http.client
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
+from typing import IO
 
 import pytest
 
@@ -153,6 +155,11 @@ def test_nobody_there_and_nobody_answering() -> None:
         assert ask(client).degraded
 
 
+def read_request(requests: IO[bytes]) -> None:
+    headers = http.client.parse_headers(requests) if requests.readline() else {}
+    requests.read(int(headers.get("content-length", 0)))
+
+
 def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
     body = b'{"decision": "allow", "reservation_id": "res_1"}'
     head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
@@ -161,15 +168,17 @@ def test_a_kept_connection_that_was_closed_is_opened_again() -> None:
     def serve(listener: socket.socket) -> None:
         nonlocal served
         for _ in range(2):
-            # Answers one request, then closes without having announced it.
             connection, _ = listener.accept()
-            with connection:
-                connection.recv(65536)
+            with connection, connection.makefile("rb") as requests:
+                read_request(requests)
                 connection.sendall(head % len(body) + body)
                 served += 1
+                # The next request on this connection meets its end instead of an answer.
+                read_request(requests)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve, args=(listener,))
+        listener.settimeout(5)
+        thread = threading.Thread(target=serve, args=(listener,), daemon=True)
         thread.start()
         with Tollkeeper(f"http://127.0.0.1:{listener.getsockname()[1]}", KEY) as client:
             answers = [ask(client), ask(client)]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -144,7 +145,8 @@ class ScriptedTollkeeper:
         return JSONResponse({"results": verdicts}, 202)
 
     async def _standing(self, request: Request) -> Response:
-        self.users.append(request.path_params["user"])
+        segment = request.scope["raw_path"].decode().split("/")[3]
+        self.users.append(unquote(segment))
         return self._refused(request) or JSONResponse(self.usage())
 
     async def _link(self, request: Request) -> Response:

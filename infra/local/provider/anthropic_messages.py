@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from starlette.requests import Request
@@ -222,7 +222,7 @@ def _arguments(text: str) -> Json:
     return arguments
 
 
-async def _stream(desk: Desk, call: Call, generation: Generation) -> AsyncGenerator[bytes, None]:
+async def _stream(desk: Desk, call: Call, generation: Generation) -> AsyncIterator[bytes]:
     def event(kind: str, **values: Any) -> bytes:
         return sse({"type": kind, **values}, kind)
 

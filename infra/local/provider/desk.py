@@ -4,12 +4,11 @@ import asyncio
 import json
 import uuid
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from starlette.responses import StreamingResponse
-from starlette.types import Send
 
 from infra.local.provider.cache import CacheUse, PromptCache
 from infra.local.provider.errors import Vendor
@@ -93,17 +92,9 @@ def sse(data: object, event: str | None = None) -> bytes:
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events whose generator is closed at once when the client leaves.
+    """Server-sent events; a client that leaves cancels the generator that makes them."""
 
-    Starlette cancels the task that sends, which leaves the generator to the garbage collector
-    when it was not the generator that waited.
-    """
+    media_type = "text/event-stream"
 
-    def __init__(self, events: AsyncGenerator[bytes, None], headers: dict[str, str]) -> None:
-        self._events = events
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-
-    async def stream_response(self, send: Send) -> None:
-        """Send the events, then close their generator, cancelled or not."""
-        async with aclosing(self._events):
-            await super().stream_response(send)
+    def __init__(self, events: AsyncIterator[bytes], headers: dict[str, str]) -> None:
+        super().__init__(events, headers=headers)

@@ -1,7 +1,7 @@
 """`POST /v1/chat/completions`."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
@@ -158,7 +158,7 @@ def _tool_call(call: Call, index: int, name: str, arguments: str) -> Json:
 
 async def _stream(
     desk: Desk, call: Call, head: Json, generations: list[Generation], with_usage: bool
-) -> AsyncGenerator[bytes, None]:
+) -> AsyncIterator[bytes]:
     head = {**head, "object": "chat.completion.chunk"}
 
     def chunk(index: int, delta: Json, finish: str | None = None) -> bytes:

@@ -1,7 +1,7 @@
 """`POST /v1/responses`."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any
 
 from starlette.requests import Request
@@ -182,7 +182,7 @@ class _Answer:
         return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-async def _stream(desk: Desk, answer: _Answer) -> AsyncGenerator[bytes, None]:
+async def _stream(desk: Desk, answer: _Answer) -> AsyncIterator[bytes]:
     """The documented sequence of events, numbered from 0."""
     number = 0
     try:
