@@ -220,7 +220,8 @@ class Guide:
         self.console.step(
             "Done. Your app asks before each AI call:",
             f"curl {url}/v1/check \\",
-            '  -H "Authorization: Bearer $TOLLKEEPER_API_KEY" -H "Content-Type: application/json" \\',
+            '  -H "Authorization: Bearer $TOLLKEEPER_API_KEY" \\',
+            '  -H "Content-Type: application/json" \\',
             """  -d '{"user_id": "alice", "amount_usd": "0.01"}'""",
         )
 
