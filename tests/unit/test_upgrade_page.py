@@ -321,7 +321,7 @@ def test_the_page_after_the_payment_waits_then_thanks(page: Page):
     address = f"/upgrade/done?t={page.up.token()}&pack=starter"
     waiting = page.get(address)
     assert 'data-view="waiting"' in waiting.body
-    assert '<noscript><meta http-equiv="refresh" content="4"></noscript>' in waiting.body
+    assert '<noscript><meta http-equiv="refresh" content="3"></noscript>' in waiting.body
     grant(page.up, "prm_1")
     thanks = page.get(address).body
     assert 'data-view="paid"' in thanks

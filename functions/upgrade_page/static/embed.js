@@ -78,10 +78,11 @@
 
     return new Promise((resolve) => {
       let outcome = "dismissed";
-      let timer = setTimeout(() => (trouble.hidden = false), LOADING_MS_MAX);
+      const loading = setTimeout(() => (trouble.hidden = false), LOADING_MS_MAX);
 
       const finish = () => {
-        clearTimeout(timer);
+        if (!host.isConnected) return; // closed by hand meanwhile
+        clearTimeout(loading);
         window.removeEventListener("message", hear);
         dialog.close();
         host.remove();
@@ -95,14 +96,14 @@
         if (event.source !== frame.contentWindow || event.origin !== address.origin) return;
         const { type, height } = event.data ?? {};
         if (type === "tollkeeper:ready") {
-          clearTimeout(timer);
+          clearTimeout(loading);
           trouble.hidden = true;
           if (dialog.contains(host.shadowRoot.activeElement)) frame.focus();
         } else if (type === "tollkeeper:size" && Number.isFinite(height)) {
           frame.style.height = `${Math.min(Math.max(height, 160), 4000)}px`;
         } else if (type === "tollkeeper:paid" && outcome !== "paid") {
           outcome = "paid";
-          timer = setTimeout(finish, PAID_SHOWN_MS);
+          setTimeout(finish, PAID_SHOWN_MS);
         } else if (type === "tollkeeper:close") {
           finish();
         }

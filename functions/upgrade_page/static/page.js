@@ -179,7 +179,7 @@ function goAndPay(url) {
     return;
   }
   try {
-    window.top.location.assign(url);
+    window.top.location.href = url; // of another origin, a location only takes this
   } catch {
     // A frame may not navigate what is around it: the button is there to be pressed.
     $("hint").textContent = "Your browser blocked the payment page. Open it here:";
