@@ -25,6 +25,18 @@ def test_the_payment_takes_the_tab(context: BrowserContext, world: World):
     expect(page.get_by_role("button", name="Starter")).to_be_hidden()
 
 
+def test_a_slow_bank_keeps_nobody_waiting(context: BrowserContext, world: World):
+    page = context.new_page()
+    page.clock.install()
+    page.goto(f"{world.page}/upgrade/done?t={world.up.token()}&pack=starter")
+    expect(page.get_by_text("This takes a few seconds.")).to_be_visible()
+    page.clock.fast_forward(61_000)
+    expect(page.get_by_text("You can close this page")).to_be_visible()
+    world.webhook()
+    page.clock.fast_forward(9_000)
+    expect(page.get_by_text("$5.00 of credit added.", exact=True)).to_be_visible()
+
+
 def test_the_browsers_back_button_leads_back_to_the_offers(context: BrowserContext, world: World):
     page = context.new_page()
     page.goto(world.link())

@@ -7,6 +7,8 @@ const $ = (id) => document.getElementById(id);
 const POLL_FIRST_MS = 1000;
 const POLL_MAX_MS = 8000;
 const POLL_GROWTH = 1.4;
+/** Some banks confirm after days: whoever has paid is not to sit and wait for that. */
+const SLOW_MS = 60_000;
 
 document.documentElement.classList.toggle("framed", framed);
 
@@ -90,7 +92,7 @@ function waitForPayment() {
         showPaid(status.usage);
       } else if (status.gone) {
         wait.stop();
-        $("announcement").textContent = "This page has expired. Go back to the app.";
+        $("hint").textContent = "This page has expired. What you bought arrives with your payment.";
       } else {
         timer = setTimeout(wait.look, delay);
         delay = Math.min(delay * POLL_GROWTH, POLL_MAX_MS);
@@ -99,8 +101,18 @@ function waitForPayment() {
   };
   waiting = wait;
   timer = setTimeout(wait.look, delay);
-  return wait;
 }
+
+/** The payer is done; what is left is between the bank, Stripe and us. */
+function expectConfirmation() {
+  waiting?.look();
+  setTimeout(() => {
+    if (waiting) $("hint").textContent = SLOW_WORDS;
+  }, SLOW_MS);
+}
+
+const SLOW_WORDS =
+  "Your bank has not confirmed it yet. You can close this page: what you bought arrives by itself.";
 
 async function askStatus() {
   try {
@@ -204,7 +216,7 @@ window.addEventListener("pageshow", (event) => {
 // The pop-up has come back to us. It is of our own origin, and nobody else is heard.
 window.addEventListener("message", (event) => {
   if (event.origin !== location.origin || event.source === window.parent) return;
-  if (event.data?.type === "tollkeeper:returned") waiting?.look();
+  if (event.data?.type === "tollkeeper:returned") expectConfirmation();
   if (event.data?.type === "tollkeeper:canceled" && waiting) chooseAgain();
 });
 
@@ -215,6 +227,9 @@ if (isDone && window.opener) {
   window.opener.postMessage({ type: `tollkeeper:${news}` }, location.origin);
   setTimeout(() => window.close(), view === "canceled" ? 0 : 1200);
 }
-if (isDone && view === "waiting") waitForPayment().look();
+if (isDone && view === "waiting") {
+  waitForPayment();
+  expectConfirmation();
+}
 if (view === "paid") tellApp("paid");
 tellApp("ready");
