@@ -4,7 +4,6 @@ import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
 
 from tollkeeper_core.domain.api import CheckRequest
@@ -25,8 +24,8 @@ from tollkeeper_core.domain.pricing import (
     TokenRates,
     UnpricedModelError,
 )
-from tollkeeper_core.domain.problems import Problem, invalid, unauthorized, unavailable
-from tollkeeper_core.services.authenticate import is_valid
+from tollkeeper_core.domain.problems import invalid, unauthorized, unavailable
+from tollkeeper_core.services.authenticate import authenticate, is_valid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.links import Links
 from tollkeeper_core.services.usage_view import binding_window, usage_view, warnings_of
@@ -48,17 +47,18 @@ class Check:
 
     def __call__(self, request: CheckRequest, authorization: str | None) -> dict[str, Any]:
         """The answer's body. Raises Problem."""
+        authenticate(self.configs, authorization, age_ms_max=None)
         try:
             return self.configs.fresh(lambda hand: self._decide(hand, request, authorization))
         except UnknownTierError as error:
             raise invalid(str(error)) from error
         except LedgerUnavailableError:
-            return self._in_an_outage(request, authorization)
+            return self._in_an_outage(request)
 
     def _decide(
         self, hand: InHand, request: CheckRequest, authorization: str | None
     ) -> dict[str, Any]:
-        if not is_valid(hand.config, authorization):
+        if not is_valid(hand.config, authorization):  # revoked since, as a stale version showed
             raise unauthorized()
         now_ms = self.clock()
         periods = periods_at(hand.config.settings.calendar, now_ms)
@@ -151,12 +151,10 @@ class Check:
             "usage": view,
         }
 
-    def _in_an_outage(self, request: CheckRequest, authorization: str | None) -> dict[str, Any]:
+    def _in_an_outage(self, request: CheckRequest) -> dict[str, Any]:
         """Redis is away: the tier's policy decides, and the usage is charged when it is back."""
         self.count("LedgerUnavailable")
         config = self.configs.in_an_outage().config
-        if not is_valid(config, authorization):
-            raise unauthorized()
         tier = config.tiers.get(request.tier or config.settings.default_tier)
         if tier is None:
             raise invalid(str(UnknownTierError(request.tier or "")))
@@ -204,8 +202,3 @@ def _ceiling(config: Config, request: CheckRequest) -> TokenRates:
     if isinstance(ceiling, CeilingPrice):
         return TokenRates.flat(ceiling.input_usd_per_mtok, ceiling.output_usd_per_mtok)
     raise UnpricedModelError(request.provider, request.model or "")
-
-
-def not_found(path: str) -> Problem:
-    """404 for a path that is none of ours."""
-    return Problem(HTTPStatus.NOT_FOUND, "not_found", f"There is nothing at {path[:100]}.")

@@ -19,6 +19,9 @@ T = TypeVar("T")
 #: A configuration that changes on each of so many tries in a row is not a race any more.
 _TRIES = 4
 
+#: The version of a configuration that was never published: once Redis is back it is found stale.
+_FROM_PARAMETERS = "from parameters"
+
 
 @dataclass(frozen=True, slots=True)
 class InHand:
@@ -64,7 +67,7 @@ class ConfigCache:
     def in_an_outage(self) -> InHand:
         """What was in hand last, or else what the parameters say, while the store is away."""
         if self._in_hand is None:
-            self._in_hand = InHand("", self.source(), self.clock())
+            self._in_hand = InHand(_FROM_PARAMETERS, self.source(), self.clock())
         return self._in_hand
 
     def fresh(self, call: Callable[[InHand], T]) -> T:
