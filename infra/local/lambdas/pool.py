@@ -42,12 +42,14 @@ class Pool:
     async def invoke(self, invocation: Invocation) -> Result:
         """Run the function once; `ThrottledError` when no worker is free within the wait."""
         self._place(invocation)
-        try:
-            await asyncio.wait_for(invocation.started.wait(), self._queue_wait_s)
-        except TimeoutError:
-            if not invocation.started.is_set():
-                self._waiting.remove(invocation)
-                raise ThrottledError from None
+        while not invocation.started.is_set():
+            try:
+                await asyncio.wait_for(invocation.started.wait(), self._queue_wait_s)
+            except TimeoutError:
+                # A worker that still starts will take it: a cold start is no throttling.
+                if not (invocation.started.is_set() or self._starting()):
+                    self._waiting.remove(invocation)
+                    raise ThrottledError from None
         return await invocation.result
 
     async def close(self) -> None:
@@ -100,9 +102,11 @@ class Pool:
             next_call.set_result(invocation)
             return
         self._waiting.append(invocation)
-        starting = sum(not worker.was_ready for worker in self._workers)
-        if starting < len(self._waiting):
+        if self._starting() < len(self._waiting):
             self._start_worker()
+
+    def _starting(self) -> int:
+        return sum(not worker.was_ready for worker in self._workers)
 
     def _start_worker(self) -> None:
         if not self._free_slots or self._closed:
