@@ -69,10 +69,13 @@ def _as_problem(error: Exception) -> Problem:
     match error:
         case Problem():
             return error
-        case LinkError(expired=True):
-            return Problem(HTTPStatus.GONE, "link_expired", str(error))
-        case LinkError():
-            return Problem(HTTPStatus.FORBIDDEN, "link_invalid", str(error))
+        case LinkError(expired=expired):
+            status, code = (
+                (HTTPStatus.GONE, "link_expired")
+                if expired
+                else (HTTPStatus.FORBIDDEN, "link_invalid")
+            )
+            return Problem(status, code, str(error))
         case BillingError():
             count("CheckoutFailed")
             logger.error("no checkout", extra={"reason": str(error)})
@@ -85,7 +88,8 @@ def _as_problem(error: Exception) -> Problem:
             status = HTTPStatus(error.status_code)
             code = status.phrase.lower().replace(" ", "_")
             return Problem(status, code, status.phrase, headers=error.headers)
-    raise error
+    # Starlette raises it again once this is answered, and Mangum logs it.
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unavailable", "Something went wrong.")
 
 
 def _origins(request: Request) -> list[str]:
@@ -97,6 +101,6 @@ def _origins(request: Request) -> list[str]:
         return []
 
 
-EXCEPTION_HANDLERS: Mapping[Any, Any] = dict.fromkeys(
-    (Problem, LinkError, BillingError, LedgerUnavailableError, SourceError, HTTPException), _problem
-)
+_EXPECTED = (Problem, LinkError, BillingError, LedgerUnavailableError, SourceError, HTTPException)
+
+EXCEPTION_HANDLERS: Mapping[Any, Any] = dict.fromkeys((*_EXPECTED, Exception), _problem)

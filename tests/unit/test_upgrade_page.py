@@ -399,6 +399,22 @@ def test_an_outage_is_said_kindly_in_the_overlay_too(page: Page):
     assert page.post({"t": page.up.token(), "pack": "starter"}, JSON).status == 503
 
 
+def test_what_nobody_expected_is_said_kindly_and_logged(
+    page: Page, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def fail(*_: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(page.up.ledger, "prompt_state", fail)
+    answer = page.get(f"/upgrade?t={page.up.token()}")
+    assert answer.status == 500
+    assert "We cannot show this right now" in answer.body
+    assert answer.csp["frame-ancestors"] == APP
+    assert page.get(f"/upgrade/status?t={page.up.token()}", JSON).status == 500
+    assert "a bug" in caplog.text
+    assert page.up.token() not in caplog.text
+
+
 # -- Files -----------------------------------------------------------------------------------------
 
 
