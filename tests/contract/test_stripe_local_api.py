@@ -10,7 +10,7 @@ import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import PACK, PLAN, SUCCESS_URL, client_of, open_session
+from tests.support.stripe_local import PACK, PLAN, SUCCESS_URL, client_of, get, open_session
 
 
 def _in(seconds: int) -> int:
@@ -338,7 +338,7 @@ def test_a_refused_request_leaves_its_key_free(client: stripe.StripeClient) -> N
 def test_both_ways_to_authenticate(server: LocalStripe) -> None:
     basic = base64.b64encode(f"{server.secret_key}:".encode()).decode()
     for header in (f"Bearer {server.secret_key}", f"Basic {basic}"):
-        answer = httpx.get(f"{server.url}/v1/customers", headers={"Authorization": header})
+        answer = get(f"{server.url}/v1/customers", headers={"Authorization": header})
         assert answer.status_code == 200
 
 
@@ -355,7 +355,7 @@ def test_both_ways_to_authenticate(server: LocalStripe) -> None:
     ],
 )
 def test_a_wrong_key_is_401(server: LocalStripe, headers: dict[str, str], words: str) -> None:
-    answer = httpx.get(f"{server.url}/v1/customers", headers=headers)
+    answer = get(f"{server.url}/v1/customers", headers=headers)
     assert answer.status_code == 401
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert words in answer.json()["error"]["message"]

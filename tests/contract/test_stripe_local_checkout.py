@@ -17,7 +17,9 @@ from tests.support.stripe_local import (
     PAYER,
     PLAN,
     client_of,
+    get,
     open_session,
+    post,
     press,
     until,
 )
@@ -86,7 +88,7 @@ def test_the_page_shows_the_order_and_refuses_to_be_framed(client: stripe.Stripe
     evil = copy.deepcopy(PACK)
     evil["price_data"]["product_data"]["name"] = "<script>alert(1)</script>"
     session = open_session(client, line_items=[{**PACK, "quantity": 2}, evil])
-    answer = httpx.get(session.url)
+    answer = get(session.url)
     page = Page(answer)
     assert answer.status_code == 200
     assert answer.headers["x-frame-options"] == "DENY"
@@ -99,7 +101,7 @@ def test_the_page_shows_the_order_and_refuses_to_be_framed(client: stripe.Stripe
     for button in ("pay", "decline", "pay-delayed", "cancel"):
         tag, attributes = page.elements[button]
         assert (tag, attributes["name"], attributes["value"]) == ("button", "action", button)
-    sheet = httpx.get(str(answer.url.join("/_local/static/stripe_local.css")))
+    sheet = get(str(answer.url.join("/_local/static/stripe_local.css")))
     assert sheet.headers["content-type"].startswith("text/css")
 
 
@@ -116,26 +118,26 @@ def test_the_page_speaks_the_currency(
 ) -> None:
     line = copy.deepcopy(PACK)
     line["price_data"] |= {"currency": currency, "unit_amount": amount}
-    page = Page(httpx.get(open_session(client, line_items=[line]).url))
+    page = Page(get(open_session(client, line_items=[line]).url))
     assert f"Total due today {shown}" in page.text
     assert ("pay-delayed" in page.elements) is delayed
 
 
 def test_a_plan_is_shown_with_its_interval(client: stripe.StripeClient) -> None:
-    page = Page(httpx.get(open_session(client, "subscription").url))
+    page = Page(get(open_session(client, "subscription").url))
     assert "Subscribe to Pro $12.00 per month" in page.text
 
 
 def test_the_page_knows_the_customer(client: stripe.StripeClient) -> None:
     customer = client.v1.customers.create({"email": "known@example.com", "name": "Known"})
-    page = Page(httpx.get(open_session(client, customer=customer.id).url))
+    page = Page(get(open_session(client, customer=customer.id).url))
     assert page.elements["email"][1]["value"] == "known@example.com"
     assert page.elements["name"][1]["value"] == "Known"
 
 
 def test_an_unknown_page_is_404(server: LocalStripe) -> None:
-    for method in ("GET", "POST"):
-        answer = httpx.request(method, f"{server.url}/c/pay/cs_test_none")
+    for request in (get, post):
+        answer = request(f"{server.url}/c/pay/cs_test_none")
         assert answer.status_code == 404
         assert "There is nothing here" in answer.text
 
@@ -203,7 +205,7 @@ def test_a_double_click_pays_once(server: LocalStripe, client: stripe.StripeClie
     second = press(session, "pay")
     assert second.headers["location"] == first.headers["location"]
     assert count_events(server) == mark
-    page = httpx.get(session.url)
+    page = get(session.url)
     assert "You’re all done here" in page.text
 
 
@@ -291,7 +293,7 @@ def test_a_form_that_is_not_filled_in_pays_nothing(
 def test_an_expired_page_takes_no_payment(client: stripe.StripeClient) -> None:
     session = open_session(client)
     client.v1.checkout.sessions.expire(session.id)
-    assert "This page has expired" in httpx.get(session.url).text
+    assert "This page has expired" in get(session.url).text
     answer = press(session, "pay")
     assert answer.status_code == 409
     assert reload(client, session).payment_status == "unpaid"
@@ -332,7 +334,7 @@ def test_a_bank_debit_completes_unpaid_and_settles_later(
 def test_a_session_for_cards_alone_offers_no_bank_debit(client: stripe.StripeClient) -> None:
     session = open_session(client, allowed_payment_method_types=["card", "link"])
     assert session.payment_method_types == ["card"]
-    assert "pay-delayed" not in Page(httpx.get(session.url)).elements
+    assert "pay-delayed" not in Page(get(session.url)).elements
     assert press(session, "pay-delayed").status_code == 400
     assert reload(client, session).status == "open"
 
@@ -340,7 +342,7 @@ def test_a_session_for_cards_alone_offers_no_bank_debit(client: stripe.StripeCli
 def test_a_session_without_cards_offers_the_bank_debit_alone(client: stripe.StripeClient) -> None:
     session = open_session(client, excluded_payment_method_types=["card"])
     assert session.payment_method_types == ["us_bank_account"]
-    elements = Page(httpx.get(session.url)).elements
+    elements = Page(get(session.url)).elements
     assert "pay-delayed" in elements
     assert not {"pay", "decline", "card"} & set(elements)
     for action in ("pay", "decline"):

@@ -124,6 +124,18 @@ def _examples() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
+    ("ci", "outcome"), [("true", pytest.fail.Exception), ("", pytest.skip.Exception)]
+)
+def test_without_the_examples_ci_fails_and_a_public_clone_skips(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ci: str, outcome: type[BaseException]
+) -> None:
+    monkeypatch.setattr(f"{__name__}.EXAMPLES_FILE", tmp_path / "none.json")
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="are not on this machine"):
+        _examples()
+
+
+@pytest.mark.parametrize(
     ("kind", "spoil", "complaint"),
     [
         ("checkout.session", {"status": "finished"}, "is none of"),

@@ -7,7 +7,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import stripe
 
@@ -15,8 +14,10 @@ from infra.local.stripe_local import LocalStripe, Retry
 from tests.support.stripe_local import (
     Sink,
     client_of,
+    get,
     open_session,
     open_sink,
+    post,
     press,
     until,
 )
@@ -51,7 +52,7 @@ def register(client: stripe.StripeClient, url: str, *kinds: str) -> str:
 
 def deliveries(server: LocalStripe, kind: str) -> list[dict[str, Any]]:
     """The deliveries of the newest event of that type, as the JSON view tells them."""
-    events = httpx.get(f"{server.url}/_local/events").json()["data"]
+    events = get(f"{server.url}/_local/events").json()["data"]
     return next((event["deliveries"] for event in events if event["type"] == kind), [])
 
 
@@ -168,7 +169,7 @@ def test_an_endpoint_that_does_not_answer_in_time_has_failed(client: stripe.Stri
         hasty.v1.customers.create({"name": "mute"})
         (delivery,) = settled(server, "customer.created")
     assert delivery["status"] == "failed"
-    assert delivery["attempts"][0]["error"] == "ReadTimeout"
+    assert delivery["attempts"][0]["error"].endswith("Timeout")
 
 
 def test_a_webhook_survives_its_endpoint_being_down(
@@ -225,6 +226,21 @@ def test_a_restart_finds_everything_again(tmp_path: Path) -> None:
         ]
 
 
+def test_what_was_answered_is_in_the_file_already(tmp_path: Path) -> None:
+    data = tmp_path / "stripe.json"
+    with LocalStripe(data=data) as server:
+        client = client_of(server)
+
+        def kept() -> dict[str, Any]:
+            objects: dict[str, Any] = json.loads(data.read_text())["objects"]
+            return objects
+
+        session = open_session(client)
+        assert kept()[session.id]["status"] == "open"
+        press(session, "pay")
+        assert kept()[session.id]["status"] == "complete"
+
+
 def _pack() -> dict[str, Any]:
     return {
         "price_data": {"currency": "usd", "unit_amount": 500, "product_data": {"name": "Kept"}},
@@ -270,7 +286,7 @@ def test_an_event_is_sent_again_as_often_as_asked(
     (first,) = sink.wait_for("checkout.session.completed")
     event_id = first.event["id"]
     resend = f"{server.url}/_local/events/{event_id}/resend"
-    answer = httpx.post(resend, params={"times": 3})
+    answer = post(resend, params={"times": 3})
     assert answer.status_code == 200
     assert len(answer.json()["deliveries"]) == 3
     webhooks = sink.wait_for("checkout.session.completed", times=4)
@@ -285,13 +301,13 @@ def test_an_event_is_not_sent_again_a_wrong_number_of_times(
 ) -> None:
     client.v1.customers.create({"name": "x"})
     event = client.v1.events.list().data[0]
-    answer = httpx.post(f"{server.url}/_local/events/{event.id}/resend", params={"times": times})
+    answer = post(f"{server.url}/_local/events/{event.id}/resend", params={"times": times})
     assert answer.status_code == 400
 
 
 def test_an_unknown_event_or_subscription_is_404(server: LocalStripe) -> None:
     for path in ("events/evt_none/resend", "subscriptions/sub_none/cancel"):
-        assert httpx.post(f"{server.url}/_local/{path}").status_code == 404
+        assert post(f"{server.url}/_local/{path}").status_code == 404
 
 
 def test_the_page_lists_the_account_and_its_buttons_work(
@@ -301,7 +317,7 @@ def test_the_page_lists_the_account_and_its_buttons_work(
     session = open_session(client, "subscription")
     press(session, "pay")
     (webhook,) = sink.wait_for("customer.created")
-    page = httpx.get(f"{server.url}/_local")
+    page = get(f"{server.url}/_local")
     assert page.status_code == 200
     assert session.id[:24] in page.text
     assert sink.url in page.text
@@ -310,9 +326,9 @@ def test_the_page_lists_the_account_and_its_buttons_work(
     resend = f"/_local/events/{webhook.event['id']}/resend"
     assert {cancel, resend} <= set(Forms(page.text).actions)
     for action in (cancel, resend):
-        pressed = httpx.post(server.url + action, headers={"Accept": "text/html"})
+        pressed = post(server.url + action, headers={"Accept": "text/html"})
         assert (pressed.status_code, pressed.headers["location"]) == (303, "/_local")
     sink.wait_for("customer.subscription.deleted")
     sink.wait_for("customer.created", times=2)
     assert client.v1.subscriptions.retrieve(subscription.id).status == "canceled"
-    assert cancel not in Forms(httpx.get(f"{server.url}/_local").text).actions
+    assert cancel not in Forms(get(f"{server.url}/_local").text).actions

@@ -1,6 +1,7 @@
 """What the tests of the local Stripe share: a receiver of webhooks, a payer, and waiting."""
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,9 @@ import stripe
 from infra.local.stripe_local import LocalStripe
 
 T = TypeVar("T")
+
+# A client of its own for each request would load the trusted certificates each time: 40 ms.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 SUCCESS_URL = "http://127.0.0.1/paid?session={CHECKOUT_SESSION_ID}"
 CANCEL_URL = "http://127.0.0.1/canceled"
@@ -55,7 +59,17 @@ def open_session(client: stripe.StripeClient, mode: str = "payment", **more: Any
 
 def press(session: Any, action: str, **more: str) -> httpx.Response:
     """Press a button of the session's page."""
-    return httpx.post(session.url, data={"action": action, **PAYER, **more})
+    return post(session.url, data={"action": action, **PAYER, **more})
+
+
+def get(url: str, **more: Any) -> httpx.Response:
+    """GET over plain HTTP."""
+    return httpx.get(url, verify=_NO_TLS, **more)
+
+
+def post(url: str, **more: Any) -> httpx.Response:
+    """POST over plain HTTP."""
+    return httpx.post(url, verify=_NO_TLS, **more)
 
 
 def until(read: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:

@@ -17,7 +17,7 @@ from infra.local.stripe_local.money import show_amount
 # No form-action: browsers hold it against the redirect to the merchant's success_url, too.
 _HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+        "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
         "frame-ancestors 'none'"
     ),
     "X-Frame-Options": "DENY",

@@ -44,7 +44,7 @@ def record(account: Account, key: str, path: str, form: Json, answer: Recorded) 
         "path": path,
         "form": _digest(form),
         "status": answer.status,
-        "body": account.snapshot(answer.body),
+        "body": answer.body,
         "request_id": answer.request_id,
     }
 
