@@ -1,9 +1,16 @@
 """The chat's server: check, answer, report; the page asks nothing else of it."""
 
+import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import (
+    AbstractContextManager,
+    aclosing,
+    asynccontextmanager,
+    contextmanager,
+    suppress,
+)
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +24,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
 
 from examples.chat.llm import (
     DEFAULT_MODEL,
@@ -46,6 +54,7 @@ _TIERS = ("free", "pro")
 _USER_ID_CHARACTERS_MAX = 128
 _MESSAGES_MAX = 100
 _CHARACTERS_MAX = 100_000
+_SETTLING_SECONDS_MAX = 5.0
 
 
 @dataclass(frozen=True)
@@ -107,10 +116,18 @@ class _Chat:
             outage=config.outage,
         )
         self._models = Models(config.provider_url, config.provider_key)
+        self._answering = 0
+        self._idle = asyncio.Event()
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         yield
+        # The server has cancelled what was still answering; each settles on its way out.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLING_SECONDS_MAX):
+                while self._answering:
+                    self._idle.clear()
+                    await self._idle.wait()
         await self._models.close()
         await run_in_threadpool(self._tollkeeper.close)
 
@@ -166,47 +183,63 @@ class _Chat:
             )
         except BlockedError as blocked:
             return JSONResponse(_blocked_json(blocked), status_code=402)
-        return StreamingResponse(
-            self._answer(turn, call_id, allowed, spent),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
+        return _MeteredStream(
+            self._answer(turn, allowed, spent),
+            self._until_settled(turn, call_id, allowed, spent),
         )
 
-    async def _answer(
+    @contextmanager
+    def _until_settled(
         self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent
-    ) -> AsyncIterator[bytes]:
-        failure: ModelError | None = None
+    ) -> Iterator[None]:
+        self._answering += 1
         try:
-            if allowed.usage:
-                yield _event("usage", _usage_json(allowed.usage))
+            yield
+        finally:
+            self._settle(turn, call_id, allowed, spent)
+            self._answering -= 1
+            self._idle.set()
+
+    async def _answer(self, turn: Turn, allowed: Allowed, spent: Spent) -> AsyncIterator[bytes]:
+        if allowed.usage:
+            yield _event("usage", _usage_json(allowed.usage))
+        try:
             async with aclosing(self._models.answer(turn.messages, spent)) as texts:
                 async for text in texts:
                     yield _event("text", text)
-        except ModelError as error:
-            failure = error
-        finally:
-            # Runs when the browser has left as well: what was produced is paid for all the same.
-            self._settle(turn, call_id, allowed, spent, failed=failure is not None)
-        if failure:
-            yield _event("failed", {"charged": not spent.nothing})
-        else:
             yield _event("done", {})
+        except ModelError:
+            yield _event("failed", {"charged": not spent.free})
 
-    def _settle(
-        self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent, *, failed: bool
-    ) -> None:
-        free = failed and spent.nothing
+    def _settle(self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent) -> None:
         self._tollkeeper.report(
             event_id=call_id,
             user_id=turn.user,
             provider=turn.model.provider,
             model=turn.model.name,
             reservation_id=allowed.reservation_id,
-            usage=None if free else spent.usage,
-            cost_usd=Decimal(0) if free else None,
-            status="error" if failed else "ok",
-            estimated=not free and not spent.complete,
+            usage=None if spent.free else spent.usage,
+            cost_usd=Decimal(0) if spent.free else None,
+            status="error" if spent.failed else "ok",
+            estimated=not spent.free and not spent.complete,
         )
+
+
+class _MeteredStream(StreamingResponse):
+    """Server-sent events, settled however they end."""
+
+    def __init__(
+        self, events: AsyncIterator[bytes], until_settled: AbstractContextManager[None]
+    ) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(events, media_type="text/event-stream", headers=headers)
+        self._until_settled = until_settled
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Around the whole answer, not inside the generator: a browser that left during the check
+        # never starts that, and the reservation would be held until it expires.
+        with self._until_settled:
+            await super().__call__(scope, receive, send)
 
 
 def _event(kind: str, data: object) -> bytes:

@@ -61,12 +61,14 @@ class Spent:
     input_tokens: int
     text: str = ""
     reported: Json = field(default_factory=dict)
+    asked: bool = False
     complete: bool = False
+    failed: bool = False
 
     @property
-    def nothing(self) -> bool:
-        """Nothing came back at all."""
-        return not self.text and not self.reported
+    def free(self) -> bool:
+        """The model was never asked, or failed before anything came back."""
+        return not self.asked or (self.failed and not self.text and not self.reported)
 
     @property
     def usage(self) -> Json:
@@ -98,12 +100,14 @@ class Models:
 
     async def answer(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
         """Stream the answer's text and keep `spent` up to date; raises `ModelError`."""
+        spent.asked = True
         stream = self._ask_openai if spent.model.provider == "openai" else self._ask_anthropic
         try:
             async for text in stream(messages, spent):
                 spent.text += text
                 yield text
         except (openai.OpenAIError, anthropic.AnthropicError, httpx2.HTTPError) as error:
+            spent.failed = True
             raise ModelError(str(error)) from error
 
     async def _ask_openai(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:

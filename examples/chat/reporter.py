@@ -41,6 +41,9 @@ class Reporter:
     def put(self, event: Event) -> None:
         """Queue one event; returns at once."""
         with self._changed:
+            if self._closing.is_set():
+                logger.error("usage lost: an event was reported after the end")
+                return
             if len(self._pending) >= _PENDING_MAX:
                 logger.error("usage lost: %d events are waiting", len(self._pending))
                 return

@@ -29,9 +29,11 @@ def server() -> Iterator[ScriptedTollkeeper]:
 
 
 @pytest.fixture
-def scripted(server: ScriptedTollkeeper) -> ScriptedTollkeeper:
+def scripted(server: ScriptedTollkeeper) -> Iterator[ScriptedTollkeeper]:
     server.reset()
-    return server
+    yield server
+    # Every call that was allowed is settled, and none of it reaches into the next test.
+    wait_for(lambda: len(server.events) >= len(server.checks))
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +190,7 @@ def test_blocked_says_how_to_go_on_and_calls_no_model(
 def test_a_browser_that_leaves_pays_for_what_was_produced(
     scripted: ScriptedTollkeeper, model: str
 ) -> None:
-    with LocalProvider(token_delay_ms=4) as slow, chat_server(slow.url, scripted) as chat:
+    with LocalProvider(token_delay_ms=25) as slow, chat_server(slow.url, scripted) as chat:
         with opened(chat, model=model) as response:
             lines = (line for line in response.iter_lines() if line == "event: text")
             for _ in range(10):
@@ -205,6 +207,22 @@ def test_a_browser_that_leaves_pays_for_what_was_produced(
         assert usage["input_tokens"] == call.input_tokens
     else:
         assert usage["prompt_tokens"] == pytest.approx(call.input_tokens, rel=0.3)
+
+
+def test_a_browser_that_leaves_during_the_check_frees_the_reservation(
+    chat: httpx.Client, scripted: ScriptedTollkeeper
+) -> None:
+    content = json.dumps(body()).encode()
+    scripted.hold_checks = True
+    with socket.create_connection((chat.base_url.host, chat.base_url.port or 0)) as browser:
+        head = f"POST /api/chat HTTP/1.1\r\nhost: chat\r\ncontent-length: {len(content)}\r\n\r\n"
+        browser.sendall(head.encode() + content)
+        wait_for(lambda: scripted.checks)
+    scripted.hold_checks = False
+    (event,) = wait_for(lambda: scripted.events)
+    assert event["reservation_id"] == "res_1"
+    # The model may have been asked by then: nothing was said, but it has read the question.
+    assert event.get("cost_usd") == "0" or event["usage"]["completion_tokens"] == 0
 
 
 def test_without_tollkeeper_the_chat_goes_on_and_nothing_is_lost(

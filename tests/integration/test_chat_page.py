@@ -154,7 +154,7 @@ def test_stop_keeps_what_was_said_and_pays_for_it(page: Page, stage: Stage) -> N
     stage.provider.token_delay_ms = 40
     try:
         send(page, SLOW)
-        expect(page.locator(".message.assistant")).to_contain_text(" ")
+        expect(page.locator(".message.assistant")).to_contain_text("rivers")
         page.get_by_role("button", name="Stop").click()
         expect(page.locator(".message .stopped")).to_have_text("Stopped")
         expect(page.get_by_role("button", name="Send")).to_be_visible()

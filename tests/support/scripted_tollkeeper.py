@@ -1,5 +1,6 @@
 """A stand-in for Tollkeeper's API with a tiny ledger of its own, which a test scripts and reads."""
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -49,7 +50,8 @@ UPGRADE_PAGE = """<!doctype html><title>Upgrade</title>
 class ScriptedTollkeeper:
     """Allows `CHECKS_IN_LIMIT` checks, then blocks until something was paid.
 
-    A path in `broken` is answered with that status, body and media type instead.
+    `hold_checks` keeps an allowed check waiting for its answer. A path in `broken` is answered
+    with that status, body and media type instead.
     """
 
     checks: list[Json] = field(default_factory=list)
@@ -59,6 +61,7 @@ class ScriptedTollkeeper:
     broken: dict[str, tuple[int, object, str]] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     limit: int = CHECKS_IN_LIMIT
+    hold_checks: bool = False
     paid: bool = False
     url: str = ""
 
@@ -120,6 +123,8 @@ class ScriptedTollkeeper:
                 }
             )
         self.checks.append(body)
+        while self.hold_checks:
+            await asyncio.sleep(0.005)
         return JSONResponse(
             {
                 "decision": "allow",

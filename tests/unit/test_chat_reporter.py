@@ -101,5 +101,8 @@ def test_close_does_not_sit_out_a_long_wait() -> None:
     assert books.ids == [1]
 
 
-def test_close_without_any_event() -> None:
-    assert Reporter(Books()).close(5) == 0
+def test_close_without_any_event(caplog: pytest.LogCaptureFixture) -> None:
+    reporter = Reporter(Books())
+    assert reporter.close(5) == 0
+    reporter.put({"id": 1})
+    assert "after the end" in caplog.text
