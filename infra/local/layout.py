@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from infra.local.cloudformation import Deployment
 from infra.local.parts import Part
 from infra.local.ports import HOST, choose_ports
 from infra.local.seed import Stripe, Upstash
-from infra.local.template import function_url_ids, short_name
+from infra.local.template import Stack, function_url_ids, read_template, short_name
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -75,6 +76,11 @@ class Layout:
             region=REGION,
             parameters={"Stage": self._settings.stage},
         )
+
+    @cached_property
+    def stack(self) -> Stack:
+        """What the template describes, with the addresses of this layout."""
+        return read_template(self._settings.template, self.deployment)
 
     @property
     def overrides(self) -> dict[str, Mapping[str, Any]]:

@@ -16,7 +16,6 @@ from infra.local.layout import REGION, ROOT, Layout, Settings
 from infra.local.parts import OnLine, Part, PartError, PortTakenError, RunningPart
 from infra.local.resources import create_resources
 from infra.local.seed import seed
-from infra.local.template import read_template
 from infra.setup.keys import new_api_key
 
 if TYPE_CHECKING:
@@ -98,13 +97,13 @@ class LocalStack:
 
     def queue_url(self, logical_id: str) -> str:
         """The URL of a queue of the template; raises `KeyError`."""
-        queues = read_template(self.settings.template, self._laid_out.deployment).queues
-        return {queue.logical_id: queue.url for queue in queues}[logical_id]
+        return {queue.logical_id: queue.url for queue in self._laid_out.stack.queues}[logical_id]
 
     def bucket(self, logical_id: str = "ArchiveBucket") -> str:
         """The name of a bucket of the template; raises `KeyError`."""
-        buckets = read_template(self.settings.template, self._laid_out.deployment).buckets
-        return {bucket.logical_id: bucket.name for bucket in buckets}[logical_id]
+        return {bucket.logical_id: bucket.name for bucket in self._laid_out.stack.buckets}[
+            logical_id
+        ]
 
     def invoke(self, function: str, payload: Any = None) -> Any:
         """Run a function (by its logical id) and wait; raises `FunctionError`."""
@@ -211,7 +210,7 @@ class LocalStack:
         services["aws"].wait_ready()
         with ThreadPoolExecutor() as pool:
             # moto loads what serves SQS and S3 while it loads what serves SSM.
-            resources = pool.submit(self._create_resources, layout)
+            resources = pool.submit(create_resources, layout.stack, self._aws)
             if "stripe" in services:
                 services["stripe"].wait_ready()
             self._on_progress("writing the configuration")
@@ -230,10 +229,6 @@ class LocalStack:
         running = RunningPart(part, root=ROOT, guardian=self._guardian, on_line=self._on_line)
         self._running.append(running)
         return running
-
-    def _create_resources(self, layout: Layout) -> None:
-        stack = read_template(self.settings.template, layout.deployment)
-        create_resources(stack, self._aws)
 
     def _seed(self, layout: Layout) -> None:
         seed(

@@ -193,6 +193,13 @@ def test_a_part_whose_port_is_taken_is_told_apart(tmp_path: Path) -> None:
                 part.check()
 
 
+def test_a_port_that_is_free_again_was_taken_all_the_same(tmp_path: Path) -> None:
+    (port,) = choose_ports({"any": 0}).values()
+    code = "raise SystemExit('OSError: [Errno 98] Address already in use')"
+    with tiny_part(tmp_path, code, port) as part, pytest.raises(PortTakenError):
+        part.wait_ready()
+
+
 def test_a_part_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     code = """
         import signal, socket, time
