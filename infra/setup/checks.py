@@ -72,7 +72,7 @@ def stripe_client(api_key: str) -> stripe.StripeClient:
 
 
 def check_stripe_key(api_key: str) -> str:
-    """Ask Stripe for the balance, as the cheapest call; answer the mode: ``test`` or ``live``.
+    """Ask Stripe for webhook endpoints, which set-up needs next; answer the mode, test or live.
 
     Raises SetupError.
     """
@@ -84,12 +84,14 @@ def check_stripe_key(api_key: str) -> str:
             "(Stripe's dashboard, Developers, API keys)."
         )
     try:
-        stripe_client(api_key).v1.balance.retrieve()
+        stripe_client(api_key).v1.webhook_endpoints.list({"limit": 1})
     except stripe.AuthenticationError as error:
         raise SetupError("Stripe refuses the key: it is mistyped, expired or deleted.") from error
-    except stripe.PermissionError:
-        # A restricted key need not see the balance: that Stripe knows it is what was asked.
-        pass
+    except stripe.PermissionError as error:
+        raise SetupError(
+            "That restricted key may not see webhook endpoints: "
+            "let it write Webhook Endpoints and Checkout Sessions."
+        ) from error
     except stripe.StripeError as error:
         raise SetupError(f"Stripe cannot be asked: {error}") from error
     return key[1]

@@ -193,7 +193,10 @@ class Guide:
         if secret is None:
             self.console.done(f"{url} is registered already.")
             return
-        write_secrets(self.ssm, self.prefix, {"stripe_webhook_secret": secret})
+        # Beside the one before it, which signed what Stripe may still deliver.
+        secrets = [secret, *stored.get("stripe_webhook_secret", "").split(",")[:1]]
+        value = ",".join(filter(None, secrets))
+        write_secrets(self.ssm, self.prefix, {"stripe_webhook_secret": value})
         self.console.done(f"Registered {url}.")
 
     def publish(self, outputs: Outputs) -> None:
@@ -203,9 +206,12 @@ class Guide:
         self.console.step("Publishing the configuration")
         client = boto3.client("lambda", region_name=self.stack.region)
         answer = client.invoke(FunctionName=outputs.sync_config_function, Payload=b"{}")
+        payload = answer["Payload"].read().decode()
         if "FunctionError" in answer:
-            raise SetupError(f"sync_config failed: {answer['Payload'].read().decode()[:1000]}")
-        self.console.done("The functions know it.")
+            raise SetupError(f"sync_config failed: {payload[:1000]}")
+        if error := json.loads(payload).get("error"):
+            raise SetupError(f"The configuration is not valid: {error}")
+        self.console.done("Every function knows it.")
 
     def call(self, outputs: Outputs, api_key: str | None) -> None:
         """Make the first metered call, and say how app code makes the next."""

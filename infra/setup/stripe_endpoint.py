@@ -16,6 +16,8 @@ EVENTS = (
     "checkout.session.expired",
     "customer.subscription.created",
     "customer.subscription.updated",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
     "customer.subscription.deleted",
 )
 DESCRIPTION = "Tollkeeper"
