@@ -45,10 +45,13 @@ class WindowLimit:
         """What counts against this limit and is settled."""
         return counters.total_nano if self.hard else counters.allowance_nano
 
+    def held_nano(self, counters: Counters) -> int:
+        """What counts against this limit and is held."""
+        return counters.held_total_nano if self.hard else counters.held_allowance_nano
+
     def room_nano(self, counters: Counters) -> int:
         """What this limit still leaves, holds taken off. May be negative."""
-        held = counters.held_total_nano if self.hard else counters.held_allowance_nano
-        return self.limit_nano - self.used_nano(counters) - held
+        return self.limit_nano - self.used_nano(counters) - self.held_nano(counters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,7 +114,7 @@ class Check:
             window=str(window) if window else None,
             resets_ms=periods.of(window).resets_ms if window else None,
         )
-        view = usage_view(r.standing, periods, r.now_ms)
+        view = usage_view(r.standing, periods, r.now_ms, with_holds=True)
         return self._block_body(config, request, reason, r.affordable_nano, view, r.reservation_id)
 
     def _blocked_unpriced(

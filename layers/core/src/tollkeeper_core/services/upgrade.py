@@ -146,7 +146,8 @@ class UpgradeService:
             # The tier may be gone since the link was made: a buyer is not to suffer for it.
             tier = claims.tier if claims.tier in config.tiers else None
             standing = self.ledger.read(claims.user_id, tier, periods, now_ms, in_hand.version)
-            return config, standing, usage_view(standing, periods, now_ms)
+            view = usage_view(standing, periods, now_ms, with_holds=True)
+            return config, standing, view
 
         return self.configs.fresh(read)
 

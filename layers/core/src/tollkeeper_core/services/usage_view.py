@@ -20,15 +20,22 @@ def percent(limit: WindowLimit, used_nano: int) -> int:
     return used_nano * 100 // limit.limit_nano
 
 
-def usage_view(standing: Standing, periods: Periods, now_ms: int) -> dict[str, Any]:
-    """{"tier", "windows": {name: {"percent", "resets_at"}}, "credits": [{currency, ...}]}."""
-    windows = {
-        str(window): {
-            "percent": percent(limit, limit.used_nano(standing.counters[window])),
+def usage_view(
+    standing: Standing, periods: Periods, now_ms: int, *, with_holds: bool = False
+) -> dict[str, Any]:
+    """{"tier", "windows": {name: {"percent", "resets_at"}}, "credits": [{currency, ...}]}.
+
+    ``with_holds`` counts calls under way as used: whoever was stopped by them would not understand
+    a bar that is nearly empty.
+    """
+    windows = {}
+    for window, limit in standing.limits.items():
+        counters = standing.counters[window]
+        used_nano = limit.used_nano(counters) + (limit.held_nano(counters) if with_holds else 0)
+        windows[str(window)] = {
+            "percent": percent(limit, used_nano),
             "resets_at": rfc3339(periods.of(window).resets_ms),
         }
-        for window, limit in standing.limits.items()
-    }
     balances = [
         {"currency": currency, "balance_minor": minor, "display": display}
         for currency, (minor, display) in display_credits(standing.lots, now_ms).items()
@@ -54,13 +61,16 @@ def binding_window(
     Waiting for any other would not help. None where no window stops it.
     """
     credits_nano = free_credits_nano(standing, now_ms)
-    full = [
-        window
-        for window, limit in standing.limits.items()
-        if max(limit.room_nano(standing.counters[window]), 0 if not limit.hard else -1)
-        + (0 if limit.hard else credits_nano)
-        < max(amount_nano, 1)
-    ]
+    need_nano = max(amount_nano, 1)
+
+    def stops(window: Window) -> bool:
+        limit = standing.limits[window]
+        room_nano = limit.room_nano(standing.counters[window])
+        if limit.hard:
+            return room_nano < need_nano
+        return max(room_nano, 0) + credits_nano < need_nano
+
+    full = filter(stops, standing.limits)
     return max(full, key=lambda w: periods.of(w).resets_ms, default=None)
 
 
