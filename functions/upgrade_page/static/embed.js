@@ -70,7 +70,6 @@
 
   function showOverlay(address) {
     const { host, dialog, frame, close, trouble } = build(address);
-    const before = document.activeElement;
     const unlock = lockScroll();
     document.body.append(host);
     dialog.showModal();
@@ -84,10 +83,9 @@
         if (!host.isConnected) return; // closed by hand meanwhile
         clearTimeout(loading);
         window.removeEventListener("message", hear);
-        dialog.close();
+        dialog.close(); // and the focus goes back to where it was
         host.remove();
         unlock();
-        before?.focus?.({ preventScroll: true });
         resolve(outcome);
       };
 
