@@ -127,6 +127,9 @@ def test_dismissed_keeps_the_message_and_paid_sends_it_again(page: Page, stage: 
     expect(page.locator(".message.user").last).to_have_text("The one that matters")
     expect(page.locator("#message")).to_have_value("")
     expect(page.locator("#balance")).to_have_text("$5.00")
+    expect(page.locator("#notice")).to_have_text("Thank you! Your message was sent again.")
+    left = "document.scrollingElement.scrollHeight - innerHeight - scrollY"
+    assert page.evaluate(left) <= 1
     sent = [check["input_tokens"] for check in stage.scripted.checks]
     assert len(sent) == 2
 

@@ -44,8 +44,8 @@ async function ask(text, { again = false } = {}) {
   const answer = bubble("assistant", "", "waiting");
   log.append(question, answer);
   updateWelcome();
-  scroll(true);
-  say("");
+  if (!again) say("");
+  scroll();
   const abort = (running = new AbortController());
   update();
 
@@ -89,7 +89,7 @@ async function sell(blocked, text, again) {
   const name = who().user;
   const result = await openUpgrade(blocked.upgrade_url);
   if (result === "paid" && who().user === name) {
-    say("Thank you! Your message is on its way.");
+    say("Thank you! Your message was sent again.");
     await ask(text, { again: true });
   } else {
     box.focus();
@@ -177,9 +177,7 @@ function resize() {
 
 const page = document.scrollingElement;
 const atBottom = () => page.scrollHeight - page.scrollTop - page.clientHeight < 80;
-const scroll = (always = false) => {
-  if (always || !atBottom()) page.scrollTo({ top: page.scrollHeight });
-};
+const scroll = () => page.scrollTo({ top: page.scrollHeight });
 
 function submit() {
   const text = box.value.trim();
