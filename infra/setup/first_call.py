@@ -10,28 +10,28 @@ import httpx
 from infra.setup.errors import SetupError
 
 USER_ID = "setup-check"
-COST_USD = "0.0001"
+COST_USD = "0.001"
 TIMEOUT_S = 30.0
 # A new key is known to the API once sync_config has published it: moments, or a cold start.
 PATIENCE_S = 60.0
 PAUSE_S = 1.0
 
 
-def first_call(api_url: str, api_key: str) -> dict[str, Any]:
+def first_call(api_url: str, api_key: str, patience_s: float = PATIENCE_S) -> dict[str, Any]:
     """Meter one small call of the user ``setup-check``, as app code would; answer the check.
 
-    Raises SetupError when the API refuses, or does not allow the call within a minute.
+    Raises SetupError when the API refuses, or does not answer within ``patience_s``.
     """
     headers = {"Authorization": f"Bearer {api_key}"}
     with httpx.Client(base_url=api_url, headers=headers, timeout=TIMEOUT_S) as client:
-        check = _check(client)
+        check = _check(client, patience_s)
         if check["decision"] == "allow":
             _send(client, "/v1/usage", {"events": [_event(check.get("reservation_id"))]})
     return check
 
 
-def _check(client: httpx.Client) -> dict[str, Any]:
-    deadline = time.monotonic() + PATIENCE_S
+def _check(client: httpx.Client, patience_s: float) -> dict[str, Any]:
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             return _send(client, "/v1/check", {"user_id": USER_ID, "amount_usd": COST_USD})
