@@ -31,6 +31,7 @@ class Charge:
     overrun: int
     lots: dict[str, int]
     periods: tuple[str, ...]
+    expired: dict[str, int]
 
 
 @dataclass
@@ -41,11 +42,22 @@ class ModelLot:
     currency: str
     expires_ms: int | None
     at_ms: int
+    repaid: int = 0
     used: int = 0
+    expired: int = 0
+    taken: int = 0
+    revoked: int = 0
+    refunded: int = 0
+
+    @property
+    def remaining(self) -> int:
+        return self.granted - self.repaid - self.used - self.expired - self.taken
+
+    def alive(self, now_ms: int) -> bool:
+        return self.expires_ms is None or self.expires_ms > now_ms
 
     def left(self, now_ms: int) -> int:
-        alive = self.expires_ms is None or self.expires_ms > now_ms
-        return self.granted - self.used if alive else 0
+        return self.remaining if self.alive(now_ms) else 0
 
 
 @dataclass
@@ -59,6 +71,8 @@ class UserModel:
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
     subs: dict[str, tuple[tuple[int, int, int], str]] = field(default_factory=dict)
+    early: dict[str, int] = field(default_factory=dict)
+    owed: int = 0
 
     # -- what counts ------------------------------------------------------------------------------
 
@@ -146,6 +160,9 @@ class UserModel:
         ids, said = (hold.periods, hold.said) if hold else (periods.ids, None)
         if hold:
             hold.open = False
+        expired = {lot.id: lot.remaining for lot in self.lots.values() if not lot.alive(now_ms)}
+        for name, amount in expired.items():
+            self.lots[name].expired += amount
         known_said = said if said in self.config.tiers else None
         tier = self.tier(known_said, now_ms)
         by_allowance = int(min(cost, self.allowance_left(tier, ids, now_ms)))
@@ -160,12 +177,33 @@ class UserModel:
                 lot.used += part
                 rest -= part
                 burnt[lot.id] = part
-        charge = Charge(cost, by_allowance + overrun, overrun, burnt, ids)
+        gone = {name: amount for name, amount in expired.items() if amount}
+        charge = Charge(cost, by_allowance + overrun, overrun, burnt, ids, gone)
         self.charges[event] = charge
         return charge
 
-    def grant(self, lot: ModelLot) -> None:
-        self.lots.setdefault(lot.id, lot)
+    def grant(self, lot: ModelLot) -> ModelLot:
+        if lot.id not in self.lots:
+            lot.repaid = min(self.owed, lot.granted)
+            self.owed -= lot.repaid
+            self.lots[lot.id] = lot
+        return self.lots[lot.id]
+
+    def revoke(self, name: str, refunded: int) -> tuple[int, int] | None:
+        """(from the lot, owed) that this total takes, or None where it takes nothing."""
+        lot = self.lots.get(name)
+        if lot is None:
+            self.early[name] = max(refunded, self.early.get(name, 0))
+            return None
+        target = lot.granted * min(refunded, lot.paid) // lot.paid
+        more = target - lot.revoked
+        if more <= 0:
+            return None
+        from_lot = min(lot.remaining, more)
+        lot.taken += from_lot
+        lot.revoked = target
+        self.owed += more - from_lot
+        return from_lot, more - from_lot
 
     def subscribe(self, sub: str, tier: str, until_ms: int, version: tuple[int, int]) -> None:
         known = self.subs.get(sub)

@@ -20,6 +20,8 @@ from tollkeeper_core.domain.ledger import (
     PromptState,
     Reservation,
     Reserve,
+    Revoke,
+    Revoked,
     Settle,
     Settlement,
     StaleConfigError,
@@ -118,8 +120,37 @@ class RedisStore:
             currency=fields["currency"],
             expires_ms=int(fields["expires"]) or None,
             granted_ms=int(fields["at"]),
+            repaid_nano=int(fields["repaid"]),
+            refunded_minor=int(fields["refunded"]),
             replayed=fields["replayed"] == "1",
         )
+
+    def revoke(self, request: Revoke) -> Revoked | None:
+        """See ports.Ledger. Two requests: the purchase's terms never change between them."""
+        fields = self._revoke(request, "")
+        if fields["status"] == "terms":
+            refunded = min(request.refunded_minor, int(fields["paid"]))
+            target = int(fields["granted"]) * refunded // int(fields["paid"])
+            fields = self._revoke(request, str(target))
+        if fields["status"] != "ok":
+            return None
+        return Revoked(
+            user_id=request.user_id,
+            purchase_id=fields["purchase"],
+            pack=fields["pack"],
+            refunded_minor=int(fields["refunded"]),
+            revoked_nano=int(fields["revoked"]),
+            from_lot_nano=int(fields["from_lot"]),
+            owed_nano=int(fields["owed"]),
+            revoked_ms=int(fields["at"]),
+            replayed=fields["replayed"] == "1",
+        )
+
+    def _revoke(self, request: Revoke, target: str) -> dict[str, str]:
+        user = request.user_id
+        names = [keys.user(user), keys.purchases(user)]
+        arguments = [str(request.now_ms), request.purchase_id, str(request.refunded_minor), target]
+        return _fields(self._run(script("revoke"), names, arguments))
 
     def apply_subscription(self, state: SubscriptionState) -> None:
         """See ports.Ledger."""
@@ -270,19 +301,23 @@ def _settlement(request: Settle, answer: Any) -> Settlement | LedgerError:
         fields = _checked(answer, None)
     except LedgerError as error:
         return error
-    burnt = (part.split("=") for part in fields["burnt"].split(";") if part)
     return Settlement(
         user_id=request.user_id,
         event_id=fields["event"],
         cost_nano=int(fields["cost"]),
         allowance_nano=int(fields["allowance"]),
         overrun_nano=int(fields["overrun"]),
-        lots_nano={lot: int(nano) for lot, nano in burnt},
+        lots_nano=_amounts(fields["burnt"]),
         period_ids=_ids(fields["periods"]),
         tier=fields["tier"],
+        expired_nano=_amounts(fields["expired"]),
         settled_ms=int(fields["settled"]),
         replayed=fields["replayed"] == "1",
     )
+
+
+def _amounts(text: str) -> dict[str, int]:
+    return {lot: int(nano) for lot, nano in (part.split("=") for part in text.split(";") if part)}
 
 
 def _fields(answer: Any) -> dict[str, str]:

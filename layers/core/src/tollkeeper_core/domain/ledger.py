@@ -116,7 +116,8 @@ class Settle:
 class Settlement:
     """The answer to Settle; the same for the same event, however often it comes.
 
-    ``cost = allowance + sum of lots``, where ``allowance`` includes ``overrun``.
+    ``cost = allowance + sum of lots``, where ``allowance`` includes ``overrun``. ``expired_nano``:
+    what lots past their expiry lost on this occasion.
     """
 
     user_id: str
@@ -127,6 +128,7 @@ class Settlement:
     lots_nano: Mapping[str, int]
     period_ids: tuple[str, str, str]
     tier: str
+    expired_nano: Mapping[str, int]
     settled_ms: int
     replayed: bool
 
@@ -151,7 +153,11 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """The answer to Grant; the first one, however often it comes."""
+    """The answer to Grant; the first one, however often it comes.
+
+    ``repaid_nano`` of it went to what was owed. ``refunded_minor``: what was refunded of it before
+    it was granted (events come in any order), which is for the caller to revoke now.
+    """
 
     user_id: str
     purchase_id: str
@@ -161,6 +167,37 @@ class Granted:
     currency: str
     expires_ms: int | None
     granted_ms: int
+    repaid_nano: int
+    refunded_minor: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Revoke:
+    """Take back the refunded part of a purchase. ``refunded_minor`` is the total of all refunds:
+    the highest total counts, so that they may come in any order and any number.
+    """
+
+    user_id: str
+    purchase_id: str
+    refunded_minor: int
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """The answer to Revoke: ``revoked = from_lot + owed`` is what this total took more than the
+    highest before it. None of it exists where a higher total came before.
+    """
+
+    user_id: str
+    purchase_id: str
+    pack: str
+    refunded_minor: int
+    revoked_nano: int
+    from_lot_nano: int
+    owed_nano: int
+    revoked_ms: int
     replayed: bool
 
 

@@ -11,6 +11,8 @@ from tollkeeper_core.domain.ledger import (
     PromptState,
     Reservation,
     Reserve,
+    Revoke,
+    Revoked,
     Settle,
     Settlement,
     Standing,
@@ -40,6 +42,14 @@ class Ledger(Protocol):
 
     def grant(self, request: Grant) -> Granted:
         """Add a lot of credits, once per purchase."""
+        ...
+
+    def revoke(self, request: Revoke) -> Revoked | None:
+        """Take back what was refunded of a purchase.
+
+        None where there is nothing to record: a higher total counted before, or the purchase is
+        not known yet (it is kept, and Granted.refunded_minor tells of it).
+        """
         ...
 
     def apply_subscription(self, state: SubscriptionState) -> None:

@@ -43,6 +43,15 @@ if member ~= "" and redis.call("ZREM", KEYS[3], member) == 1 then
   state.held = state.held - tonumber(hold[3])
 end
 
+-- Lots past their expiry lose what remains: nothing may use it any more, and the record shows it.
+local expired = {}
+for _, lot in ipairs(state.lots) do
+  if lot.remaining > 0 and not usable(lot, now) then
+    expired[#expired + 1] = lot.id .. "=" .. int(lot.remaining)
+    lot.remaining = 0
+  end
+end
+
 -- Allowance first, credits not held next; what neither covers is charged to the allowance.
 local left = room(tier, state, ids, now)
 local from_allowance = math.min(cost, left.a)
@@ -64,7 +73,7 @@ end
 local answer = {
   "status", "ok", "event", ARGV[3], "cost", int(cost), "allowance", int(from_allowance + overrun),
   "overrun", int(overrun), "burnt", table.concat(burnt, ";"), "periods", table.concat(ids, " "),
-  "tier", tier.name, "settled", ARGV[2],
+  "tier", tier.name, "expired", table.concat(expired, ";"), "settled", ARGV[2],
 }
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] })
 

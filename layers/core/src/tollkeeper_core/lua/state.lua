@@ -12,6 +12,8 @@
 --   expiry       no hold expires before this; "" when none is open
 --   tier         the tier that the app said last
 --   subs         "tier:until;..." tiers that subscriptions give
+--   owed         credits that were used and then refunded: the next purchase pays them
+--   bought       "1" once anything was: such a user is never forgotten
 -- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
 -- Amounts: integer nano-USD. Instants: epoch milliseconds. All text.
 
