@@ -24,7 +24,7 @@ $(VENV)/.tools: requirements/tools.txt
 # The editable installs come last: they need hatchling from the lock, and nothing else.
 define install
 	@echo "installing $(1)"
-	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r $(1)
+	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1)
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e layers/core -e .
 	@touch $@
 endef

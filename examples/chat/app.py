@@ -121,7 +121,9 @@ class _Chat:
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        warming = asyncio.create_task(asyncio.to_thread(self._models.warm))
         yield
+        await warming
         # The server has cancelled what was still answering; each settles on its way out.
         with suppress(TimeoutError):
             async with asyncio.timeout(_SETTLING_SECONDS_MAX):

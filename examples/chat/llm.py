@@ -2,17 +2,14 @@
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
 
-import anthropic
-import httpx2
-import openai
-from anthropic.types import AssistantMessageParam, UserMessageParam
-from openai.types.chat import (
-    ChatCompletionAssistantMessageParam,
-    ChatCompletionMessageParam,
-    ChatCompletionUserMessageParam,
-)
+if TYPE_CHECKING:
+    import anthropic
+    import openai
+    from anthropic.types import AssistantMessageParam, UserMessageParam
+    from openai.types.chat import ChatCompletionMessageParam
 
 Json = dict[str, Any]
 Provider = Literal["openai", "anthropic"]
@@ -28,15 +25,18 @@ class ChatModel:
     name: str
     label: str
     provider: Provider
-    max_output_tokens: int = 3000
+    max_output_tokens: int
 
 
+#: The first is dear enough for a handful of messages to meet the free tier's limit. What a strict
+#: limit stops is the longest answer that may come: bounds not far above real answers stop late.
 MODELS = (
-    ChatModel("gpt-4o", "GPT-4o", "openai"),
-    ChatModel("gpt-4o-mini", "GPT-4o mini", "openai"),
-    ChatModel("gpt-5-mini", "GPT-5 mini", "openai"),
-    ChatModel("claude-sonnet-5", "Claude Sonnet 5", "anthropic"),
-    ChatModel("claude-haiku-4-5", "Claude Haiku 4.5", "anthropic"),
+    ChatModel("gpt-4-turbo", "GPT-4 Turbo", "openai", 500),
+    ChatModel("gpt-4o", "GPT-4o", "openai", 800),
+    ChatModel("gpt-4o-mini", "GPT-4o mini", "openai", 2000),
+    ChatModel("gpt-5-mini", "GPT-5 mini", "openai", 2000),
+    ChatModel("claude-sonnet-5", "Claude Sonnet 5", "anthropic", 800),
+    ChatModel("claude-haiku-4-5", "Claude Haiku 4.5", "anthropic", 1500),
 )
 DEFAULT_MODEL = MODELS[0].name
 
@@ -86,17 +86,25 @@ class Spent:
 
 
 class Models:
-    """The vendors' clients, both at one address: the local provider serves the two APIs."""
+    """The vendors' clients, both at one address: the local provider serves the two APIs.
+
+    Their packages take seconds to import on a small machine: they are imported when first used, or
+    by `warm` in a thread while the page already shows.
+    """
 
     def __init__(self, provider_url: str, api_key: str) -> None:
-        url = provider_url.rstrip("/")
-        self._openai = openai.AsyncOpenAI(base_url=f"{url}/v1", api_key=api_key, max_retries=1)
-        self._anthropic = anthropic.AsyncAnthropic(base_url=url, api_key=api_key, max_retries=1)
+        self._url = provider_url.rstrip("/")
+        self._api_key = api_key
+
+    def warm(self) -> None:
+        """Import the packages and build the clients."""
+        _ = self._openai, self._anthropic, self._errors
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._openai.close()
-        await self._anthropic.close()
+        for name in ("_openai", "_anthropic"):
+            if client := vars(self).get(name):
+                await client.close()
 
     async def answer(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
         """Stream the answer's text and keep `spent` up to date; raises `ModelError`."""
@@ -106,9 +114,29 @@ class Models:
             async for text in stream(messages, spent):
                 spent.text += text
                 yield text
-        except (openai.OpenAIError, anthropic.AnthropicError, httpx2.HTTPError) as error:
+        except self._errors as error:
             spent.failed = True
             raise ModelError(str(error)) from error
+
+    @cached_property
+    def _openai(self) -> "openai.AsyncOpenAI":
+        import openai
+
+        return openai.AsyncOpenAI(base_url=f"{self._url}/v1", api_key=self._api_key, max_retries=1)
+
+    @cached_property
+    def _anthropic(self) -> "anthropic.AsyncAnthropic":
+        import anthropic
+
+        return anthropic.AsyncAnthropic(base_url=self._url, api_key=self._api_key, max_retries=1)
+
+    @cached_property
+    def _errors(self) -> tuple[type[Exception], ...]:
+        import anthropic
+        import httpx2
+        import openai
+
+        return openai.OpenAIError, anthropic.AnthropicError, httpx2.HTTPError
 
     async def _ask_openai(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
         stream = await self._openai.chat.completions.create(
@@ -153,16 +181,16 @@ def find_model(name: str) -> ChatModel | None:
     return next((model for model in MODELS if model.name == name), None)
 
 
-def _for_openai(message: Message) -> ChatCompletionMessageParam:
+def _for_openai(message: Message) -> "ChatCompletionMessageParam":
     if message.role == "user":
-        return ChatCompletionUserMessageParam(role="user", content=message.content)
-    return ChatCompletionAssistantMessageParam(role="assistant", content=message.content)
+        return {"role": "user", "content": message.content}
+    return {"role": "assistant", "content": message.content}
 
 
-def _for_anthropic(message: Message) -> UserMessageParam | AssistantMessageParam:
+def _for_anthropic(message: Message) -> "UserMessageParam | AssistantMessageParam":
     if message.role == "user":
-        return UserMessageParam(role="user", content=message.content)
-    return AssistantMessageParam(role="assistant", content=message.content)
+        return {"role": "user", "content": message.content}
+    return {"role": "assistant", "content": message.content}
 
 
 def estimate_tokens(text: str) -> int:

@@ -69,7 +69,7 @@ def _webhook_secret(stripe: Stripe, webhook_url: str) -> str:
     if stripe.api_base is None:
         return stripe.webhook_secret or f"whsec_{secrets.token_hex(32)}"
     # A second to import: only the real Stripe's users are spared it.
-    from stripe import StripeClient  # noqa: PLC0415
+    from stripe import StripeClient
 
     client = StripeClient(stripe.secret_key, base_addresses={"api": stripe.api_base})
     secret = register_webhook(client, webhook_url)

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from examples.chat import ChatConfig, create_app
+from examples.chat.llm import find_model
 from infra.local.provider import BackgroundServer, LocalProvider, count_tokens
 from tests.support.scripted_tollkeeper import KEY, RESETS_AT, ScriptedTollkeeper
 
@@ -134,7 +135,9 @@ def test_checked_before_and_reported_after(
     (check,) = scripted.checks
     assert (check["user_id"], check["tier"]) == ("ada", "free")
     assert (check["provider"], check["model"]) == (vendor, model)
-    assert check["max_output_tokens"] == 3000
+    offered = find_model(model)
+    assert offered is not None
+    assert check["max_output_tokens"] == offered.max_output_tokens
 
     (event,) = wait_for(lambda: scripted.events)
     call = provider.calls[-1]

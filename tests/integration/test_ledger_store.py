@@ -232,7 +232,7 @@ def test_a_sum_beyond_53_bits_is_refused_and_changes_nothing(
 
 
 def test_the_client_is_the_real_one_with_all_that_its_constructor_sets(redis: RedisStack) -> None:
-    from upstash_redis import Redis  # noqa: PLC0415
+    from upstash_redis import Redis
 
     with Redis(redis.url, redis.token) as real, LeanRedis(redis.url, redis.token, 5.0) as lean:
         own = set(vars(lean))

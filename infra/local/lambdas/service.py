@@ -169,7 +169,7 @@ class _Service:
 
     def _sqs_client(self) -> "SQSClient":
         # 250 ms to import, in the poller's thread: the service listens without waiting for it.
-        from infra.local.clients import LocalAws  # noqa: PLC0415
+        from infra.local.clients import LocalAws
 
         return LocalAws(self._options.aws_url, self._options.region).sqs()
 

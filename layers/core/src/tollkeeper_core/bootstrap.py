@@ -39,7 +39,7 @@ def clock() -> int:
 @cache
 def check(count: "Count") -> "Check":
     """For intercept. ``count`` takes the name of a metric."""
-    from tollkeeper_core.services.check import Check  # noqa: PLC0415
+    from tollkeeper_core.services.check import Check
 
     return Check(_store(), configs(), CachedRates(GenaiPrices(), _store()), _links(), clock, count)
 
@@ -47,10 +47,10 @@ def check(count: "Count") -> "Check":
 @cache
 def report() -> "Report":
     """For intercept's usage route: the only one that needs boto3."""
-    import boto3  # noqa: PLC0415
+    import boto3
 
-    from tollkeeper_core.adapters.queue import SqsUsageQueue  # noqa: PLC0415
-    from tollkeeper_core.services.report import Report  # noqa: PLC0415
+    from tollkeeper_core.adapters.queue import SqsUsageQueue
+    from tollkeeper_core.services.report import Report
 
     return Report(SqsUsageQueue(boto3.client("sqs"), settings().usage_queue_url), clock)
 
@@ -69,7 +69,7 @@ def configs() -> ConfigCache:
 @cache
 def read_usage() -> "ReadUsage":
     """For intercept."""
-    from tollkeeper_core.services.usage import ReadUsage  # noqa: PLC0415
+    from tollkeeper_core.services.usage import ReadUsage
 
     return ReadUsage(_store(), configs(), clock)
 
@@ -77,7 +77,7 @@ def read_usage() -> "ReadUsage":
 @cache
 def user_links() -> "UserLinks":
     """For intercept."""
-    from tollkeeper_core.services.usage import UserLinks  # noqa: PLC0415
+    from tollkeeper_core.services.usage import UserLinks
 
     return UserLinks(configs(), _links())
 
@@ -85,7 +85,7 @@ def user_links() -> "UserLinks":
 @cache
 def settle_usage(count: "Count") -> "SettleUsage":
     """For log_usage."""
-    from tollkeeper_core.services.settle import SettleUsage  # noqa: PLC0415
+    from tollkeeper_core.services.settle import SettleUsage
 
     return SettleUsage(_store(), configs(), GenaiPrices(), _archive(), clock, count)
 
@@ -99,11 +99,11 @@ def sync_config() -> SyncConfig:
 @cache
 def apply_stripe_event() -> "ApplyStripeEvent":
     """For stripe_webhook."""
-    from tollkeeper_core.adapters.stripe_billing import (  # noqa: PLC0415
+    from tollkeeper_core.adapters.stripe_billing import (
         StripeEvents,
         parse_webhook_secrets,
     )
-    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent  # noqa: PLC0415
+    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
 
     events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret")))
     return ApplyStripeEvent(_store(), _archive(), events, _stage(), clock)
@@ -112,8 +112,8 @@ def apply_stripe_event() -> "ApplyStripeEvent":
 @cache
 def upgrade_service() -> "UpgradeService":
     """For upgrade_page."""
-    from tollkeeper_core.adapters.stripe_billing import StripeBilling  # noqa: PLC0415
-    from tollkeeper_core.services.upgrade import UpgradeService  # noqa: PLC0415
+    from tollkeeper_core.adapters.stripe_billing import StripeBilling
+    from tollkeeper_core.services.upgrade import UpgradeService
 
     billing = StripeBilling(_secret("stripe_secret_key"), settings().stripe_api_base or None)
     return UpgradeService(_store(), configs(), billing, _link_keys(), _stage(), clock)
@@ -136,9 +136,9 @@ def _store() -> RedisStore:
 
 @cache
 def _archive() -> "S3Archive":
-    import boto3  # noqa: PLC0415
+    import boto3
 
-    from tollkeeper_core.adapters.archive import S3Archive  # noqa: PLC0415
+    from tollkeeper_core.adapters.archive import S3Archive
 
     return S3Archive(boto3.client("s3"), settings().archive_bucket)
 

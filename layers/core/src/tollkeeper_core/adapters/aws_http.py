@@ -50,9 +50,9 @@ class SignedJsonClient:
         return answer
 
     def _signed(self, operation: str, body: str) -> tuple[dict[str, str], bytes]:
-        from botocore.auth import SigV4Auth  # noqa: PLC0415  # only where a call is really made
-        from botocore.awsrequest import AWSRequest  # noqa: PLC0415
-        from botocore.session import get_session  # noqa: PLC0415
+        from botocore.auth import SigV4Auth  # only where a call is really made
+        from botocore.awsrequest import AWSRequest
+        from botocore.session import get_session
 
         credentials = get_session().get_credentials()
         if credentials is None:

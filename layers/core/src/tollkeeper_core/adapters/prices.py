@@ -113,7 +113,7 @@ def list_version() -> str:
 
 
 def _find(provider: str | None, model: str) -> "tuple[Provider, ModelInfo]":
-    from genai_prices.data_snapshot import get_snapshot  # noqa: PLC0415  # 0.3 s, when needed
+    from genai_prices.data_snapshot import get_snapshot  # 0.3 s, when needed
 
     return get_snapshot().find_provider_model(model, None, provider, None)
 

@@ -47,7 +47,7 @@ class StripeBilling:
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
         """One Checkout Session. Raises BillingError, with nothing secret in its text."""
-        import stripe  # noqa: PLC0415  # see the module's docstring
+        import stripe  # see the module's docstring
 
         params = _session_params(request)
         try:
@@ -65,7 +65,7 @@ class StripeBilling:
 
     @cached_property
     def _client(self) -> "StripeClient":
-        import stripe  # noqa: PLC0415  # see the module's docstring
+        import stripe  # see the module's docstring
 
         return stripe.StripeClient(
             self.secret_key,
@@ -83,7 +83,7 @@ class StripeEvents:
 
     def open(self, body: bytes, signature: str | None) -> dict[str, Any]:
         """See SignedEvents. Raises ForgedEventError, and nothing of the body in its text."""
-        from stripe import SignatureVerificationError, WebhookSignature  # noqa: PLC0415
+        from stripe import SignatureVerificationError, WebhookSignature
 
         for secret in self.secrets:
             try:

@@ -254,7 +254,7 @@ def display_credits(lots: tuple[Lot, ...], now_ms: int) -> dict[str, tuple[int, 
     The sum over lots of paid x remaining / granted, exact in rationals, rounded down at the end,
     and never 0 while anything remains. Lots past their expiry do not count.
     """
-    from fractions import Fraction  # noqa: PLC0415  # 10 ms that a user without credits never pays
+    from fractions import Fraction  # 10 ms that a user without credits never pays
 
     worth: dict[str, Fraction] = {}
     for lot in lots:
