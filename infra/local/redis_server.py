@@ -29,7 +29,7 @@ PORT_TRIES_MAX = 10
 # Its standard input is a pipe that only the owner holds: it closes when the owner is gone,
 # by whatever signal. Portable, and unlike PR_SET_PDEATHSIG it needs no code between fork and
 # exec and does not fire when merely the thread that started Redis ends.
-GUARD = 'read -r _; kill -KILL "$1"'
+GUARD = 'read -r _; kill -KILL "$1"; rm -rf -- "$2"'
 
 
 class RedisStartError(RuntimeError):
@@ -124,8 +124,7 @@ class RedisServer:
                 return
 
     def _launch(self, scratch: Path) -> None:
-        log = scratch / "redis.log"
-        process = _GuardedProcess([str(redis_binary()), *self._options(scratch)], log)
+        process = _GuardedProcess([str(redis_binary()), *self._options(scratch)], scratch)
         self._process = process
         deadline = time.monotonic() + START_DEADLINE_S
         while not _answers(self.port, process.pid):
@@ -133,7 +132,7 @@ class RedisServer:
             if exited or time.monotonic() > deadline:
                 process.end()
                 self._process = None
-                raise _start_error(self.port, exited, log.read_text(errors="replace"))
+                raise _start_error(self.port, exited, process.log.read_text(errors="replace"))
             time.sleep(POLL_S)
 
     def _options(self, scratch: Path) -> list[str]:
@@ -151,10 +150,11 @@ class RedisServer:
 
 
 class _GuardedProcess:
-    """A child in a session of its own, which dies with this process."""
+    """A child in a session of its own, which dies with this process, as does its scratch folder."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        with log.open("wb") as output:
+    def __init__(self, command: Sequence[str], scratch: Path) -> None:
+        self.log = scratch / "redis.log"
+        with self.log.open("wb") as output:
             # Ctrl-C reaches the terminal's whole group, but its owner decides when Redis stops:
             # hence the session of its own.
             self._child = subprocess.Popen(
@@ -165,7 +165,7 @@ class _GuardedProcess:
                 start_new_session=True,
             )
         self._guard = subprocess.Popen(
-            ["sh", "-c", GUARD, "redis-guard", str(self._child.pid)],
+            ["sh", "-c", GUARD, "redis-guard", str(self._child.pid), str(scratch)],
             stdin=subprocess.PIPE,
             start_new_session=True,
         )

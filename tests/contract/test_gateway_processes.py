@@ -135,15 +135,17 @@ def test_redis_does_not_outlive_an_owner_that_is_killed() -> None:
         """
         from infra.local.redis_server import RedisServer
         with RedisServer() as server:
-            print(server.pid, flush=True)
+            print(server.pid, server._scratch.name, flush=True)
             input()
         """
     )
     with running("-c", owner) as (process, line):
-        pid = int(line)
+        pid, scratch = int(line.split()[0]), Path(line.split()[1])
         assert not ended(pid)
+        assert scratch.is_dir()
         process.kill()
         eventually(lambda: ended(pid))
+        eventually(lambda: not scratch.exists())
 
 
 def test_redis_outlives_the_thread_that_started_it() -> None:

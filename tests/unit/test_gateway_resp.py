@@ -1,11 +1,22 @@
-"""The RESP parser and encoder of the gateway."""
+"""The gateway's side of the Redis protocol."""
+
+import asyncio
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.gateway.replies import resp2_body
-from infra.local.gateway.resp import NIL_ARRAY, ErrorReply, Reply, ReplyParser, Status, encode
+from infra.local.gateway.resp import (
+    NIL_ARRAY,
+    ErrorReply,
+    RedisConnection,
+    RedisUnavailableError,
+    Reply,
+    ReplyParser,
+    Status,
+    encode,
+)
 
 LINE = st.binary(max_size=20).filter(lambda text: b"\r" not in text and b"\n" not in text)
 REPLIES = st.recursive(
@@ -59,3 +70,21 @@ def test_nothing_comes_out_before_a_reply_is_whole() -> None:
 )
 def test_commands_are_length_prefixed_and_binary_safe(command: list[bytes], wire: bytes) -> None:
     assert encode(command) == wire
+
+
+def test_a_reply_that_was_cut_off_does_not_spoil_the_next_connection() -> None:
+    async def run() -> list[Reply]:
+        replies = iter([b"*2\r\n$5\r\nab", b"+PONG\r\n"])
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"PING\r\n")
+            writer.write(next(replies))
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            redis = RedisConnection("127.0.0.1", server.sockets[0].getsockname()[1])
+            with pytest.raises(RedisUnavailableError, match="was lost"):
+                await redis.send([[b"PING"]])
+            return await redis.send([[b"PING"]])
+
+    assert asyncio.run(run()) == [b"PONG"]
