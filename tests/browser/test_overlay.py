@@ -11,6 +11,14 @@ def choose(frame: FrameLocator, name: str = "Starter") -> None:
     frame.get_by_role("button", name=name).click()
 
 
+def start_payment(context: BrowserContext, frame: FrameLocator, name: str = "Starter") -> Page:
+    """Choose, and answer the pop-up with the payment."""
+    with context.expect_page() as opened:
+        choose(frame, name)
+    opened.value.get_by_role("button", name="Pay").wait_for()
+    return opened.value
+
+
 def expect_outcome(page: Page, outcome: str) -> None:
     expect(page.locator("#outcome")).to_have_text(outcome)
 
@@ -34,9 +42,7 @@ def test_open_choose_pay_and_go_on(context: BrowserContext, world: World):
     expect(frame.get_by_text(re.compile("Resets Thu.* 26 Nov.* 1:00"))).to_be_visible()
     assert page.evaluate("document.documentElement.style.overflow") == "hidden"
 
-    with context.expect_page() as opened:
-        choose(frame)
-    pop_up = opened.value
+    pop_up = start_payment(context, frame)
     pop_up.get_by_role("button", name="Pay").click()
     expect(frame.get_by_role("heading", name="Waiting for your payment…")).to_be_focused()
     pop_up.wait_for_event("close")
@@ -79,13 +85,9 @@ def test_it_can_all_be_done_by_keyboard(context: BrowserContext, world: World):
 def test_a_canceled_payment_leads_back_to_the_offers(context: BrowserContext, world: World):
     page = context.new_page()
     frame = world.open(page)
-    with context.expect_page() as opened:
-        choose(frame)
-    opened.value.get_by_role("button", name="Cancel").click()
+    start_payment(context, frame).get_by_role("button", name="Cancel").click()
     expect(frame.get_by_role("heading", name="Keep going")).to_be_visible()
-    with context.expect_page() as opened:
-        choose(frame, "Pro")
-    opened.value.get_by_role("button", name="Pay").click()
+    start_payment(context, frame, "Pro").get_by_role("button", name="Pay").click()
     world.webhook()
     expect(frame.get_by_text("Pro is active now.", exact=True)).to_be_visible()
 
@@ -95,10 +97,7 @@ def test_a_closed_pop_up_can_be_opened_again_and_the_choice_taken_back(
 ):
     page = context.new_page()
     frame = world.open(page)
-    with context.expect_page() as opened:
-        choose(frame)
-    opened.value.get_by_role("button", name="Pay").wait_for()
-    opened.value.close()
+    start_payment(context, frame).close()
     with context.expect_page() as opened:
         frame.get_by_role("link", name="Open the payment page").click()
     opened.value.get_by_role("button", name="Pay").wait_for()
@@ -131,17 +130,14 @@ def test_a_checkout_that_does_not_start_is_said_and_can_be_tried_again(
     expect(frame.get_by_role("alert")).to_contain_text("Nothing was charged.")
     assert opened.value.is_closed() or opened.value.wait_for_event("close")
     world.up.billing.down = False
-    with context.expect_page() as opened:
-        choose(frame)
-    opened.value.get_by_role("button", name="Pay").wait_for()
+    start_payment(context, frame)
     expect(frame.get_by_role("alert")).to_be_hidden()
 
 
 def test_a_ledger_that_is_away_for_a_moment_only_delays(context: BrowserContext, world: World):
     page = context.new_page()
     frame = world.open(page)
-    with context.expect_page():
-        choose(frame)
+    start_payment(context, frame)
     world.up.ledger.down = True
     with page.expect_response(lambda answer: answer.status == 503):
         pass
@@ -177,8 +173,7 @@ def test_every_way_out_leads_back_to_where_the_user_was(context: BrowserContext,
 def test_leaving_after_the_payment_is_still_paid(context: BrowserContext, world: World):
     page = context.new_page()
     frame = world.open(page)
-    with context.expect_page():
-        choose(frame)
+    start_payment(context, frame)
     world.webhook()
     frame.get_by_role("link", name="Continue").click()
     expect_outcome(page, "paid")
@@ -222,8 +217,7 @@ def test_only_the_page_itself_is_heard(context: BrowserContext, world: World):
 def test_the_app_cannot_talk_the_page_into_anything(context: BrowserContext, world: World):
     page = context.new_page()
     frame = world.open(page)
-    with context.expect_page():
-        choose(frame)
+    start_payment(context, frame)
     heading = frame.get_by_role("heading", name="Waiting for your payment…")
     expect(heading).to_be_visible()
     page.evaluate(
@@ -251,8 +245,7 @@ def test_the_page_tells_only_the_allowed_origin(context: BrowserContext, world: 
     page = context.new_page()
     # The link is the other origin's: this app may frame the page, and hears nothing from it.
     frame = world.open(page, world.link(origin=other))
-    with context.expect_page():
-        choose(frame)
+    start_payment(context, frame)
     world.webhook()
     expect(frame.get_by_role("heading", name="Thank you")).to_be_visible()
     page.evaluate("new Promise((done) => setTimeout(done, 100))")
