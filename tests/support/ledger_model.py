@@ -70,7 +70,7 @@ class UserModel:
     answers: dict[str, tuple[bool, int, int]] = field(default_factory=dict)
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
-    subs: dict[str, tuple[tuple[int, int, int], str]] = field(default_factory=dict)
+    subs: dict[str, tuple[tuple[int, int, int, str], str]] = field(default_factory=dict)
     early: dict[str, int] = field(default_factory=dict)
     owed: int = 0
 
@@ -81,7 +81,7 @@ class UserModel:
         app = said or self.said
         best = tiers.get(app or "") or tiers[self.config.settings.default_tier]
         # Of subscriptions with the same rank the order does not show: the limits are the tier's.
-        for (_, kind, until_ms), name in self.subs.values():
+        for (_, kind, until_ms, _), name in self.subs.values():
             if kind != 2 and until_ms > now_ms and name in tiers and tiers[name].rank > best.rank:
                 best = tiers[name]
         return best
@@ -207,7 +207,7 @@ class UserModel:
 
     def subscribe(self, sub: str, tier: str, until_ms: int, version: tuple[int, int]) -> None:
         known = self.subs.get(sub)
-        new = (*version, until_ms)
+        new = (*version, until_ms, tier)
         if known and (known[0][1] == 2 or (version[1] != 2 and new <= known[0])):
             return
         self.subs[sub] = (new, tier)

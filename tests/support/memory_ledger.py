@@ -15,6 +15,8 @@ from tollkeeper_core.domain.ledger import (
     PromptState,
     Reservation,
     Reserve,
+    Revoke,
+    Revoked,
     Settle,
     Settlement,
     StaleConfigError,
@@ -56,6 +58,7 @@ class MemoryLedger:
     granted: dict[str, Granted] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
     paid_prompts: set[tuple[str, str]] = field(default_factory=set)
+    early_refunds: dict[str, int] = field(default_factory=dict)
     down: bool = False
 
     def grant(self, request: Grant) -> Granted:
@@ -71,11 +74,29 @@ class MemoryLedger:
             currency=request.currency,
             expires_ms=request.expires_ms,
             granted_ms=request.now_ms,
+            repaid_nano=0,
+            refunded_minor=self.early_refunds.get(request.purchase_id, 0),
             replayed=False,
         )
         self.granted[request.purchase_id] = granted
         self._paid(request.user_id, request.prompt_id)
         return granted
+
+    def revoke(self, request: Revoke) -> Revoked | None:
+        self._answer()
+        lot = self.granted[request.purchase_id]
+        nano = lot.granted_nano * request.refunded_minor // lot.paid_minor
+        return Revoked(
+            user_id=request.user_id,
+            purchase_id=request.purchase_id,
+            pack=lot.pack,
+            refunded_minor=request.refunded_minor,
+            revoked_nano=nano,
+            from_lot_nano=nano,
+            owed_nano=0,
+            revoked_ms=lot.granted_ms,
+            replayed=False,
+        )
 
     def apply_subscription(self, state: SubscriptionState) -> None:
         self._answer()

@@ -360,3 +360,21 @@ def test_a_ledger_that_is_away_is_not_acknowledged():
     with pytest.raises(LedgerUnavailableError):
         webhook(COMPLETED)
     assert not webhook.archive.postings
+
+
+def test_a_refund_that_came_before_its_purchase_is_revoked_with_it():
+    webhook = Webhook()
+    webhook.ledger.early_refunds["cs_1"] = 250
+    webhook(COMPLETED)
+    lots = [p.amount for p in webhook.archive.postings.values() if ":lot:" in p.account]
+    assert sorted(lots) == [-2 * 10**9, 4 * 10**9]
+
+
+def test_a_subscription_is_on_record_once():
+    webhook = Webhook()
+    for _ in range(3):
+        webhook(event("customer.subscription.updated", subscription()))
+    [posting] = webhook.archive.postings.values()
+    assert posting.amount == 0
+    assert posting.terms["tier"] == "pro"
+    assert posting.terms["until_ms"] == until_s(webhook) * 1000

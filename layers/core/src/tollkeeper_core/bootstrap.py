@@ -7,7 +7,7 @@ imported: what SnapStart keeps of an import would outlive their rotation.
 
 import time
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from tollkeeper_core.adapters.parameter_store import ParameterStore
@@ -96,27 +96,33 @@ def sync_config() -> SyncConfig:
     return SyncConfig(_parameters(), _store(), clock)
 
 
-@cache
 def apply_stripe_event() -> "ApplyStripeEvent":
-    """For stripe_webhook."""
-    from tollkeeper_core.adapters.stripe_billing import (
-        StripeEvents,
-        parse_webhook_secrets,
-    )
+    """For stripe_webhook. Made anew now and then, for its signing secret may rotate."""
+    return _apply_stripe_event(_slot())
+
+
+@lru_cache(maxsize=1)
+def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
+    from tollkeeper_core.adapters.stripe_billing import StripeEvents, parse_webhook_secrets
     from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
 
-    events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret")))
+    events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret", slot)))
     return ApplyStripeEvent(_store(), _archive(), events, _stage(), clock)
 
 
-@cache
 def upgrade_service() -> "UpgradeService":
-    """For upgrade_page."""
+    """For upgrade_page. Made anew now and then, for its keys may rotate."""
+    return _upgrade_service(_slot())
+
+
+@lru_cache(maxsize=1)
+def _upgrade_service(slot: int) -> "UpgradeService":
     from tollkeeper_core.adapters.stripe_billing import StripeBilling
     from tollkeeper_core.services.upgrade import UpgradeService
 
-    billing = StripeBilling(_secret("stripe_secret_key"), settings().stripe_api_base or None)
-    return UpgradeService(_store(), configs(), billing, _link_keys(), _stage(), clock)
+    key = _secret("stripe_secret_key", slot)
+    billing = StripeBilling(key, settings().stripe_api_base or None)
+    return UpgradeService(_store(), configs(), billing, _link_keys(slot), _stage(), clock)
 
 
 def _stage() -> str:
@@ -143,8 +149,13 @@ def _archive() -> "S3Archive":
     return S3Archive(boto3.client("s3"), settings().archive_bucket)
 
 
-def _link_keys() -> tuple[bytes, ...]:
-    return parse_link_keys(_secret("link_key"))
+def _link_keys(slot: int = 0) -> tuple[bytes, ...]:
+    return parse_link_keys(_secret("link_key", slot))
+
+
+def _slot() -> int:
+    """Changes every five minutes: what is kept by it is read again so often, and not forever."""
+    return clock() // 300_000
 
 
 #: Asked for together: one request to SSM for a function's first one, whichever it needs.
@@ -157,15 +168,16 @@ _SECRETS = (
 )
 
 
-@cache
-def _secrets() -> Mapping[str, str]:
+@lru_cache(maxsize=2)
+def _secrets(slot: int) -> Mapping[str, str]:
+    del slot  # only tells one reading from the next
     return _parameters().read_secrets(_SECRETS)
 
 
-def _secret(name: str) -> str:
+def _secret(name: str, slot: int = 0) -> str:
     """One secret. Raises SourceError when it is missing or cannot be read."""
-    if name not in _secrets():
+    if name not in _secrets(slot):
         _secrets.cache_clear()  # it may be put any moment: a new installation gets its secrets late
-        if name not in _secrets():
+        if name not in _secrets(slot):
             raise SourceError(f"the parameter {settings().prefix}/secrets/{name} is missing")
-    return _secrets()[name]
+    return _secrets(slot)[name]

@@ -45,17 +45,18 @@ class GenaiPrices:
         """See ports.Prices.
 
         A provider's APIs report in several shapes ("flavors"). Those that do not fit refuse; of
-        those that fit, the one that finds the most to charge read the most of the object.
+        those that fit, the one that finds the most counts is the one that the usage is of: another
+        may read the totals and miss what was cached.
         """
         try:
             provider_info, info = _find(provider, model)
         except LookupError:
             raise UnpricedModelError(provider, model) from None
         at = datetime.fromtimestamp(at_ms / 1000, UTC)
-        costs = list(_costs(provider_info, info, model, usage, at))
-        if not costs:
+        readings = list(_readings(provider_info, info, model, usage, at))
+        if not readings:
             raise UsageError(f"this is not a usage object of provider {provider_info.id}")
-        return usd_to_nano(max(costs))
+        return usd_to_nano(max(readings, key=lambda reading: reading[0])[1])
 
 
 class RateStore(Protocol):
@@ -118,15 +119,17 @@ def _find(provider: str | None, model: str) -> "tuple[Provider, ModelInfo]":
     return get_snapshot().find_provider_model(model, None, provider, None)
 
 
-def _costs(
+def _readings(
     provider: "Provider", info: "ModelInfo", model: str, usage: Mapping[str, Any], at: datetime
-) -> Iterator[Decimal]:
+) -> Iterator[tuple[int, Decimal]]:
+    """How many counts each flavor finds, and what they cost; in the list's own order."""
     for extractor in provider.extractors or ():
         try:
             extracted = extractor.extract(_response(extractor, model, usage))[1]
-            yield info.calc_price(extracted, provider, genai_request_timestamp=at).total_price
+            price = info.calc_price(extracted, provider, genai_request_timestamp=at)
         except ValueError:
             continue
+        yield len(vars(extracted)), price.total_price
 
 
 def _response(extractor: "UsageExtractor", model: str, usage: Mapping[str, Any]) -> dict[str, Any]:

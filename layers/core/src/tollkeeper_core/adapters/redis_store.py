@@ -17,6 +17,7 @@ from tollkeeper_core.domain.ledger import (
     LedgerError,
     LedgerUnavailableError,
     Lot,
+    NothingPublishedError,
     PromptState,
     Reservation,
     Reserve,
@@ -97,7 +98,12 @@ class RedisStore:
         user = request.user_id
         answer = self._run(
             script("grant"),
-            [keys.user(user), keys.purchases(user), keys.prompt(user, request.prompt_id or "-")],
+            [
+                keys.user(user),
+                keys.purchases(user),
+                keys.prompt(user, request.prompt_id or "-"),
+                keys.CONFIG,
+            ],
             [
                 str(request.now_ms),
                 request.purchase_id,
@@ -110,20 +116,7 @@ class RedisStore:
                 str(keys.PROMPT_S),
             ],
         )
-        fields = _fields(answer)
-        return Granted(
-            user_id=user,
-            purchase_id=fields["purchase"],
-            pack=fields["pack"],
-            granted_nano=int(fields["granted"]),
-            paid_minor=int(fields["paid"]),
-            currency=fields["currency"],
-            expires_ms=int(fields["expires"]) or None,
-            granted_ms=int(fields["at"]),
-            repaid_nano=int(fields["repaid"]),
-            refunded_minor=int(fields["refunded"]),
-            replayed=fields["replayed"] == "1",
-        )
+        return _granted(user, _checked(answer, None))
 
     def revoke(self, request: Revoke) -> Revoked | None:
         """See ports.Ledger. Two requests: the purchase's terms never change between them."""
@@ -134,30 +127,25 @@ class RedisStore:
             fields = self._revoke(request, str(target))
         if fields["status"] != "ok":
             return None
-        return Revoked(
-            user_id=request.user_id,
-            purchase_id=fields["purchase"],
-            pack=fields["pack"],
-            refunded_minor=int(fields["refunded"]),
-            revoked_nano=int(fields["revoked"]),
-            from_lot_nano=int(fields["from_lot"]),
-            owed_nano=int(fields["owed"]),
-            revoked_ms=int(fields["at"]),
-            replayed=fields["replayed"] == "1",
-        )
+        return _revoked(request.user_id, fields)
 
     def _revoke(self, request: Revoke, target: str) -> dict[str, str]:
         user = request.user_id
-        names = [keys.user(user), keys.purchases(user)]
+        names = [keys.user(user), keys.purchases(user), keys.CONFIG]
         arguments = [str(request.now_ms), request.purchase_id, str(request.refunded_minor), target]
-        return _fields(self._run(script("revoke"), names, arguments))
+        return _checked(self._run(script("revoke"), names, arguments), None)
 
     def apply_subscription(self, state: SubscriptionState) -> None:
         """See ports.Ledger."""
         user = state.user_id
-        self._run(
+        answer = self._run(
             script("subscribe"),
-            [keys.user(user), keys.subscriptions(user), keys.prompt(user, state.prompt_id or "-")],
+            [
+                keys.user(user),
+                keys.subscriptions(user),
+                keys.prompt(user, state.prompt_id or "-"),
+                keys.CONFIG,
+            ],
             [
                 str(state.now_ms),
                 state.subscription_id,
@@ -170,6 +158,8 @@ class RedisStore:
                 str(keys.PROMPT_S),
             ],
         )
+        if answer == -1:
+            raise NothingPublishedError
 
     def read(
         self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
@@ -197,7 +187,7 @@ class RedisStore:
             return None
         return version, Config.model_validate_json(snapshot)
 
-    def publish(self, config: Config, read_ms: int) -> bool:
+    def publish(self, config: Config, read_ms: int, *, replacing: bool = False) -> bool:
         """See ports.ConfigStore. The version is a digest of the whole."""
         snapshot = config.model_dump_json(by_alias=True)
         version = hashlib.sha256(snapshot.encode()).hexdigest()[:16]
@@ -205,8 +195,12 @@ class RedisStore:
         default = lines[config.settings.default_tier]
         tiers = [text for name, line in lines.items() for text in (name, line)]
         answer = self._run(
-            script("publish"), [keys.CONFIG], [str(read_ms), version, snapshot, default, *tiers]
+            script("publish"),
+            [keys.CONFIG],
+            [str(read_ms), version, snapshot, default, "1" if replacing else "0", *tiers],
         )
+        if answer == -1:
+            raise NothingPublishedError
         return bool(answer)
 
     def record_error(self, message: str | None, now_ms: int) -> None:
@@ -310,8 +304,39 @@ def _settlement(request: Settle, answer: Any) -> Settlement | LedgerError:
         lots_nano=_amounts(fields["burnt"]),
         period_ids=_ids(fields["periods"]),
         tier=fields["tier"],
+        said_tier=fields["said"],
         expired_nano=_amounts(fields["expired"]),
         settled_ms=int(fields["settled"]),
+        replayed=fields["replayed"] == "1",
+    )
+
+
+def _granted(user_id: str, fields: dict[str, str]) -> Granted:
+    return Granted(
+        user_id=user_id,
+        purchase_id=fields["purchase"],
+        pack=fields["pack"],
+        granted_nano=int(fields["granted"]),
+        paid_minor=int(fields["paid"]),
+        currency=fields["currency"],
+        expires_ms=int(fields["expires"]) or None,
+        granted_ms=int(fields["at"]),
+        repaid_nano=int(fields["repaid"]),
+        refunded_minor=int(fields["refunded"]),
+        replayed=fields["replayed"] == "1",
+    )
+
+
+def _revoked(user_id: str, fields: dict[str, str]) -> Revoked:
+    return Revoked(
+        user_id=user_id,
+        purchase_id=fields["purchase"],
+        pack=fields["pack"],
+        refunded_minor=int(fields["refunded"]),
+        revoked_nano=int(fields["revoked"]),
+        from_lot_nano=int(fields["from_lot"]),
+        owed_nano=int(fields["owed"]),
+        revoked_ms=int(fields["at"]),
         replayed=fields["replayed"] == "1",
     )
 
@@ -329,6 +354,8 @@ def _checked(answer: Any, tier: str | None) -> dict[str, str]:
     fields = _fields(answer)
     if fields["status"] == "stale":
         raise StaleConfigError("the configuration changed")
+    if fields["status"] == "empty":
+        raise NothingPublishedError
     if fields["status"] == "unknown_tier":
         raise UnknownTierError(tier or "")
     return fields

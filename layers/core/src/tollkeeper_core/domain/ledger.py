@@ -117,7 +117,8 @@ class Settlement:
     """The answer to Settle; the same for the same event, however often it comes.
 
     ``cost = allowance + sum of lots``, where ``allowance`` includes ``overrun``. ``expired_nano``:
-    what lots past their expiry lost on this occasion.
+    what lots past their expiry lost on this occasion. ``tier`` is the one that counted,
+    ``said_tier`` the one that the app had named last ("" when it never did).
     """
 
     user_id: str
@@ -128,6 +129,7 @@ class Settlement:
     lots_nano: Mapping[str, int]
     period_ids: tuple[str, str, str]
     tier: str
+    said_tier: str
     expired_nano: Mapping[str, int]
     settled_ms: int
     replayed: bool
@@ -240,6 +242,15 @@ class UnknownTierError(LedgerError):
 
 class StaleConfigError(LedgerError):
     """The configuration changed since it was read. Nothing was done: read it again and repeat."""
+
+
+class NothingPublishedError(LedgerError):
+    """There is no configuration, so this Redis is new or was emptied. Nothing was done: it may be
+    repeated once sync_config, or a rebuild, has published one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("no configuration is published: this Redis is new, or it was emptied")
 
 
 class LedgerUnavailableError(LedgerError):

@@ -26,7 +26,8 @@ from tollkeeper_core.domain.pricing import TokenRates
 class Ledger(Protocol):
     """The live state. Every mutation is atomic and idempotent by the id in its request.
 
-    All methods raise LedgerUnavailableError when Redis is away or past its deadline.
+    All methods raise LedgerUnavailableError when Redis is away or past its deadline, and what
+    grants or takes raises NothingPublishedError while there is no configuration.
     ``config_version`` is the version of the configuration that the caller has in hand.
     """
 
@@ -74,11 +75,12 @@ class ConfigStore(Protocol):
         """(version, configuration), or None where none was published yet."""
         ...
 
-    def publish(self, config: Config, read_ms: int) -> bool:
+    def publish(self, config: Config, read_ms: int, *, replacing: bool = False) -> bool:
         """Make ``config`` the one that counts, whole or not at all.
 
         ``read_ms`` is when its source was read: an older reading never replaces a newer one
-        (False then, and nothing changes).
+        (False then, and nothing changes). ``replacing``: raises NothingPublishedError rather than
+        be the first.
         """
         ...
 

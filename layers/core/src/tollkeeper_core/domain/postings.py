@@ -122,7 +122,8 @@ def subscription_postings(s: SubscriptionState) -> list[Posting]:
         "until_ms": s.until_ms,
         "version": list(s.version),
     }
-    set_id = f"subscription:{s.subscription_id}:{s.version[0]}:{s.version[1]}:{s.until_ms}"
+    what = (s.subscription_id, *map(str, s.version), str(s.until_ms), s.tier, s.plan)
+    set_id = ":".join(("subscription", *what))
     account = f"user:{_part(s.user_id)}:subscription:{s.subscription_id}"
     return _set(set_id, s.user_id, s.version[0] * 1000, [(account, NANO_USD, 0, terms)])
 

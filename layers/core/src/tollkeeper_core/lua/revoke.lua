@@ -1,15 +1,16 @@
 -- Takes back the part of a purchase that was refunded. Refunds come as running totals, in any order
 -- and any number: the highest counts. What was used already is owed, and the next purchase pays it.
 --
--- KEYS 1 state  2 purchases
+-- KEYS 1 state  2 purchases  3 configuration
 -- ARGV 1 now  2 purchase id  3 refunded in all (minor units)  4 to revoke in all, or "" where the
 --      caller does not know the purchase
 -- Answers {name, value, ...}; "status" is ok, known (an equal or higher total counted before),
--- early (no such purchase yet: kept until it comes), or terms (the purchase, for the caller to say
--- what is to be revoked).
+-- early (no such purchase yet: kept until it comes), terms (the purchase, for the caller to say
+-- what is to be revoked), or empty (see published, then nothing was done).
 --
 -- The fraction is the caller's to compute: granted x refunded does not fit a Lua number.
 
+if not published(KEYS[3]) then return { "status", "empty" } end
 local id, refunded = ARGV[2], tonumber(ARGV[3])
 local name = "revoked:" .. id .. ":" .. int(refunded)
 local v = redis.call("HMGET", KEYS[2], id, "revoked:" .. id, "early:" .. id, name)

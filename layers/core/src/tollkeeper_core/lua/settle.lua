@@ -73,7 +73,7 @@ end
 local answer = {
   "status", "ok", "event", ARGV[3], "cost", int(cost), "allowance", int(from_allowance + overrun),
   "overrun", int(overrun), "burnt", table.concat(burnt, ";"), "periods", table.concat(ids, " "),
-  "tier", tier.name, "expired", table.concat(expired, ";"), "settled", ARGV[2],
+  "tier", tier.name, "said", state.tier, "expired", table.concat(expired, ";"), "settled", ARGV[2],
 }
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] })
 

@@ -67,6 +67,12 @@ local function usable(lot, now)
   return lot.remaining > 0 and (lot.expires == 0 or lot.expires > now)
 end
 
+-- Whether there is a configuration. Without one this Redis is new, or was emptied and waits for its
+-- state to come back from the archive: a purchase that was forgotten must not be granted again.
+local function published(config_key)
+  return redis.call("EXISTS", config_key) == 1
+end
+
 -- One HMGET for all that a decision needs. `ids`: the period ids of the call.
 local function read_state(key, ids)
   local v = redis.call("HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", unpack(ids))

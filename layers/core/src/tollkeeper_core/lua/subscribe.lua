@@ -1,19 +1,22 @@
 -- Gives or takes the tier of one subscription. Events come in any order: only a newer one counts.
 --
--- KEYS 1 state  2 subscriptions  3 prompt (any name when there is none)
+-- KEYS 1 state  2 subscriptions  3 prompt (any name when there is none)  4 configuration
 -- ARGV 1 now  2 subscription id  3 tier  4 until, 0 takes it away  5-6 version: event's time, kind
 --      7 plan  8 "1" when the subscription came from a prompt  9 seconds to keep the prompt's state
--- Answers 1 when it counted, 0 when a newer event had come before.
+-- Answers 1 when it counted, 0 when a newer event had come before, -1 when nothing was done (see
+-- published).
 
+if not published(KEYS[4]) then return -1 end
 local known = redis.call("HGET", KEYS[2], ARGV[2])
 if known then
   local last = split(known, " ")
   -- Kind 2 is the end of a subscription: Stripe never revives one, whatever comes late. Of two
-  -- events of one second the later kind counts, then the later "until": the same in any order.
+  -- events of one second the later kind counts, then the later "until", then the tier and the plan
+  -- that come later in the alphabet: arbitrary, but the same in any order.
   if last[2] == "2" then return 0 end
   if ARGV[6] ~= "2" then
     local order = { { ARGV[5], last[1] }, { ARGV[6], last[2] }, { ARGV[4], last[3] } }
-    local newer = false
+    local newer = ARGV[3] .. " " .. ARGV[7] > last[4] .. " " .. last[5]
     for _, pair in ipairs(order) do
       local mine, theirs = tonumber(pair[1]), tonumber(pair[2])
       if mine ~= theirs then newer = mine > theirs; break end

@@ -11,10 +11,14 @@ from enum import StrEnum
 from typing import Any
 
 from tollkeeper_core.domain.billing import SignedEvents
-from tollkeeper_core.domain.ledger import Grant, SubscriptionState
+from tollkeeper_core.domain.ledger import Grant, Granted, Revoke, SubscriptionState
 from tollkeeper_core.domain.offers import MARK, PackTerms, PlanTerms, TermsError
 from tollkeeper_core.domain.ports import Archive, Clock, Ledger
-from tollkeeper_core.domain.postings import grant_postings
+from tollkeeper_core.domain.postings import (
+    grant_postings,
+    revocation_postings,
+    subscription_postings,
+)
 
 _DAY_MS = 86_400_000
 
@@ -130,7 +134,17 @@ class ApplyStripeEvent:
         )
         # Also when it was granted before: that delivery may have died between the two.
         self.archive.write(grant_postings(granted))
+        if granted.refunded_minor:
+            self._revoke_early_refund(granted)
         return Effect.ALREADY_GRANTED if granted.replayed else Effect.GRANTED
+
+    def _revoke_early_refund(self, granted: Granted) -> None:
+        """The refund came before the purchase that it refunds: it takes effect now."""
+        revoked = self.ledger.revoke(
+            Revoke(granted.user_id, granted.purchase_id, granted.refunded_minor, self.clock())
+        )
+        if revoked is not None:
+            self.archive.write(revocation_postings(revoked))
 
     def _unpaid(self, *_: Mapping[str, Any]) -> Effect:
         return Effect.NOT_PAID
@@ -141,18 +155,18 @@ class ApplyStripeEvent:
         """The tier, for as long as the subscription is paid or about to be."""
         terms = PlanTerms.read(metadata)
         kind = _SUBSCRIPTION_KINDS[_text(event, "type")]
-        self.ledger.apply_subscription(
-            SubscriptionState(
-                user_id=terms.user_id,
-                subscription_id=_text(subscription, "id"),
-                plan=terms.plan,
-                tier=terms.tier,
-                until_ms=0 if kind == 2 else _until_ms(subscription),
-                version=(_seconds(event, "created"), kind),
-                prompt_id=terms.prompt_id,
-                now_ms=self.clock(),
-            )
+        state = SubscriptionState(
+            user_id=terms.user_id,
+            subscription_id=_text(subscription, "id"),
+            plan=terms.plan,
+            tier=terms.tier,
+            until_ms=0 if kind == 2 else _until_ms(subscription),
+            version=(_seconds(event, "created"), kind),
+            prompt_id=terms.prompt_id,
+            now_ms=self.clock(),
         )
+        self.ledger.apply_subscription(state)
+        self.archive.write(subscription_postings(state))
         return Effect.SUBSCRIPTION
 
 
