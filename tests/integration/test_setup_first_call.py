@@ -8,8 +8,9 @@ import json
 import re
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import httpx
@@ -20,13 +21,15 @@ from infra.local.stack import LocalStack
 from infra.setup import __main__ as setup
 from infra.setup.errors import SetupError
 from infra.setup.first_call import USER_ID, first_call
-from infra.setup.parameters import read_secrets
+from infra.setup.keys import new_api_key
+from infra.setup.parameters import read_secrets, write_secrets
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
 
 STAGE = "local"
 PREFIX = f"/tollkeeper/{STAGE}"
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +96,36 @@ def test_an_empty_account_meters_its_first_call(
     assert daily_percent(cloud, key) == 2  # 0.001 of the 0.05 dollars that a day allows
     secrets = read_secrets(account, PREFIX, ["stripe_webhook_secret"])
     assert secrets["stripe_webhook_secret"].startswith("whsec_")
+
+
+def test_the_readmes_code_meters_a_real_call(
+    cloud: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = new_api_key()
+    write_secrets(cloud.ssm(), PREFIX, {"api_keys": json.dumps({made.key_id: made.sha256})})
+    # A function that has looked for keys a moment ago looks again in five seconds.
+    first_call(cloud.urls["intercept"], made.key)
+    for name, value in {
+        "TOLLKEEPER_URL": cloud.urls["intercept"],
+        "TOLLKEEPER_API_KEY": made.key,
+        "OPENAI_BASE_URL": f"{cloud.urls['provider']}/v1",
+        "OPENAI_API_KEY": "sk-any",
+    }.items():
+        monkeypatch.setenv(name, value)
+    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    example: dict[str, Any] = {}
+    exec(compile(code, str(README), "exec"), example)
+
+    with closing(example["tollkeeper"]), closing(example["openai"]):
+        assert len(example["answer"]("reader", "What is a toll keeper?")) > 20
+        refused = example["answer"]("reader", "x" * 2_000_000)
+
+    assert refused.startswith("You have used what your plan includes for now.")
+    assert cloud.urls["upgrade_page"] in refused
+    deadline = time.monotonic() + 20
+    while "reader" not in archived(cloud):
+        assert time.monotonic() < deadline, "the reported usage never reached the archive"
+        time.sleep(0.1)
 
 
 def test_a_key_that_is_not_known_is_refused_with_the_apis_words(cloud: LocalStack) -> None:
