@@ -4,7 +4,7 @@ from typing import cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
-from tollkeeper_core.domain.problems import invalid
+from tollkeeper_core.domain.problems import invalid, too_large
 from tollkeeper_core.services.upgrade import UpgradeService
 
 #: A form holds a token (4,096 characters at most) and a name.
@@ -22,13 +22,13 @@ def token(request: Request) -> str:
 
 
 async def form(request: Request) -> dict[str, str]:
-    """The fields of an urlencoded form. Raises Problem 422.
+    """The fields of an urlencoded form. Raises Problem 413, 422.
 
     Parsed here: Starlette's own parser needs a package that handles file uploads.
     """
     body = await request.body()
     if len(body) > _FORM_BYTES_MAX:
-        raise invalid("The form is too long.")
+        raise too_large(_FORM_BYTES_MAX)
     try:
         return dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=10))
     except ValueError:

@@ -10,25 +10,15 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page
 from tollkeeper_core import telemetry
 from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site
+from tests.support.chromium import chromium
 from tests.support.function_server import serve_function
 from tests.support.upgrade import NOW_MS, Upgrade, example_config
-
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 HOST = """<!doctype html><html lang="en"><title>App</title>
 <script src="{page}/embed.js"></script><script src="/app.js" defer></script>
@@ -55,14 +45,8 @@ PAY = """<!doctype html><html lang="en"><title>Checkout</title>
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Chromium, with its pop-up blocker on. Of a module: it occupies the thread's event loop."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=FLAGS,
-            ignore_default_args=["--disable-popup-blocking"],
-        )
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -288,7 +288,7 @@ def test_a_form_is_led_to_the_payment(page: Page):
         ({"user_id": "bob"}, 422),
         ({"pack": "nope"}, 404),
         ({"plan": "starter"}, 404),
-        ({"pack": "x" * 9000}, 422),
+        ({"pack": "x" * 9000}, 413),
     ],
 )
 def test_a_choice_that_is_none_starts_nothing(page: Page, fields: dict[str, str], status: int):

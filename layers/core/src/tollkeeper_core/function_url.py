@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import unquote
 
-from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem
+from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem, too_large
 
 Answer = dict[str, Any]
 
@@ -32,13 +32,13 @@ def request_of(event: Mapping[str, Any], body_bytes_max: int) -> Request:
     body = event.get("body") or ""
     encoded = bool(event.get("isBase64Encoded"))
     if len(body) > (body_bytes_max * 4 // 3 + 4 if encoded else body_bytes_max):
-        raise _too_large(body_bytes_max)
+        raise too_large(body_bytes_max)
     try:
         raw = base64.b64decode(body, validate=True) if encoded else body.encode()
     except (binascii.Error, UnicodeEncodeError):
         raise Problem(HTTPStatus.BAD_REQUEST, "bad_body", "The body cannot be decoded.") from None
     if len(raw) > body_bytes_max:
-        raise _too_large(body_bytes_max)
+        raise too_large(body_bytes_max)
     http = event["requestContext"]["http"]
     return Request(
         method=str(http["method"]).upper(),
@@ -69,11 +69,3 @@ def problem_answer(problem: Problem) -> Answer:
     """RFC 9457."""
     headers = {**problem.headers, "Content-Type": CONTENT_TYPE}
     return json_answer(problem.status, problem.as_json(), headers)
-
-
-def _too_large(bytes_max: int) -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_large",
-        f"The body is larger than {bytes_max // 1024} KiB.",
-    )

@@ -15,14 +15,19 @@ Accounts (``u`` is the user's id, percent-encoded, so that no two names can run 
 ``user:u:paid``          what the user paid (grows), in minor units of the currency
 ``cash``                 the other side of it
 =======================  ================================================================
+
+What a rebuild needs beside the amounts is in a set's ``terms``, which stand on the one line of the
+set that is never 0 and so never left out. With them a set says all that its answer said:
+``domain/fold.py`` reads it back.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 from urllib.parse import quote
 
-from tollkeeper_core.domain.ledger import Granted, Revoked, Settlement, SubscriptionState
+from tollkeeper_core.domain.ledger import Granted, Revoke, Revoked, Settlement, SubscriptionState
 
 NANO_USD = "usd_nano"
 
@@ -31,9 +36,10 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
+    ``kind``: settle, expire, grant, revoke, refund, subscription.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
-    ``period_ids``: the periods of the call (empty for a purchase). ``at_ms``: when it was decided.
-    ``terms``: what a rebuild needs beside the amounts (a lot's price and expiry, an overrun).
+    ``period_ids``: day, week and month of a call (empty for anything else). ``at_ms``: when it was
+    decided. ``terms``: what the amounts do not say (a lot's price and expiry, an overrun).
     """
 
     id: str
@@ -48,69 +54,130 @@ class Posting:
     terms: dict[str, Any]
 
     def as_json(self) -> dict[str, Any]:
-        """A flat JSON object: what one line of the archive holds."""
-        return asdict(self)
+        """What one line of the archive holds: flat, each field of one type for ever.
+
+        So any reader takes it as it is (Athena's JSON readers want every field of a nested object
+        declared): the periods are three dates ("" where there are none), the terms JSON as text.
+        """
+        day, week, month = (name[2:] for name in self.period_ids or _NO_PERIODS)
+        return {
+            "id": self.id,
+            "set_id": self.set_id,
+            "kind": self.kind,
+            "user_id": self.user_id,
+            "account": self.account,
+            "asset": self.asset,
+            "amount": self.amount,
+            "at_ms": self.at_ms,
+            "day": day,
+            "week": week,
+            "month": month,
+            "terms": json.dumps(self.terms, separators=(",", ":"), sort_keys=True),
+        }
+
+    @classmethod
+    def from_json(cls, line: Mapping[str, Any]) -> Self:
+        """The inverse of ``as_json``. Raises KeyError, TypeError or ValueError."""
+        dated = (line["day"], line["week"], line["month"])
+        periods = tuple(f"{kind}:{date}" for kind, date in zip("dwm", dated, strict=True) if date)
+        return cls(
+            id=str(line["id"]),
+            set_id=str(line["set_id"]),
+            kind=str(line["kind"]),
+            user_id=str(line["user_id"]),
+            account=str(line["account"]),
+            asset=str(line["asset"]),
+            amount=int(line["amount"]),
+            at_ms=int(line["at_ms"]),
+            period_ids=periods,
+            terms=json.loads(line["terms"]),
+        )
 
 
+_NO_PERIODS = ("", "", "")
 _Line = tuple[str, str, int, dict[str, Any]]
+
+#: The set of what was found expired while a call was settled lies beside that call's own.
+EXPIRED_SET = ":expired"
 
 
 def settlement_postings(s: Settlement) -> list[Posting]:
     """The set of one settled call: usage up, allowance and lots down. Empty for a cost of 0.
 
-    With it the sets of lots that were found expired: lot down, ``expired`` up.
+    With it the set of the lots that were found expired: lots down, ``expired`` up.
     """
     user = f"user:{_part(s.user_id)}"
-    allowance = {"tier": s.tier, "overrun_nano": s.overrun_nano}
+    terms = {
+        "event_id": s.event_id,
+        "tier": s.tier,
+        "said_tier": s.said_tier,
+        "overrun_nano": s.overrun_nano,
+    }
     lines: list[_Line] = [
-        (f"{user}:usage", NANO_USD, s.cost_nano, {}),
-        (f"{user}:allowance", NANO_USD, -s.allowance_nano, allowance),
+        (f"{user}:usage", NANO_USD, s.cost_nano, terms),
+        (f"{user}:allowance", NANO_USD, -s.allowance_nano, {}),
         *((f"{user}:lot:{lot}", NANO_USD, -nano, {}) for lot, nano in s.lots_nano.items()),
     ]
-    set_id = f"settle:{_part(s.user_id)}:{_part(s.event_id)}"
-    settled = _set(set_id, s.user_id, s.settled_ms, lines, s.period_ids)
+    gone: list[_Line] = []
     for lot, nano in s.expired_nano.items():
-        gone: list[_Line] = [
-            (f"{user}:lot:{lot}", NANO_USD, -nano, {}),
-            ("expired", NANO_USD, nano, {}),
-        ]
-        settled += _set(f"expire:{lot}", s.user_id, s.settled_ms, gone)
-    return settled
+        gone += [(f"{user}:lot:{lot}", NANO_USD, -nano, {}), ("expired", NANO_USD, nano, {})]
+    set_id = f"settle:{_part(s.user_id)}:{_part(s.event_id)}"
+    settled = _set(set_id, "settle", s.user_id, s.settled_ms, lines, s.period_ids)
+    # Named after the call, not the lot: a lot whose expiry was half recorded when Redis was emptied
+    # may expire once more after the rebuild, and that is another set.
+    return settled + _set(set_id + EXPIRED_SET, "expire", s.user_id, s.settled_ms, gone)
 
 
 def grant_postings(g: Granted) -> list[Posting]:
     """The set of one purchase: the lot up and sales down, paid up and cash down, debts repaid."""
     user, minor = f"user:{_part(g.user_id)}", f"{g.currency}_minor"
     terms = {
+        "purchase_id": g.purchase_id,
         "pack": g.pack,
         "granted_nano": g.granted_nano,
         "paid_minor": g.paid_minor,
         "currency": g.currency,
         "expires_ms": g.expires_ms,
-        "granted_ms": g.granted_ms,
         "repaid_nano": g.repaid_nano,
     }
     lines: list[_Line] = [
-        (f"{user}:lot:{g.purchase_id}", NANO_USD, g.granted_nano - g.repaid_nano, terms),
+        (f"{user}:lot:{g.purchase_id}", NANO_USD, g.granted_nano - g.repaid_nano, {}),
         (f"{user}:owed", NANO_USD, g.repaid_nano, {}),
-        (f"sales:{g.pack}", NANO_USD, -g.granted_nano, {}),
-        (f"{user}:paid", minor, g.paid_minor, terms),
+        (f"sales:{g.pack}", NANO_USD, -g.granted_nano, terms),
+        (f"{user}:paid", minor, g.paid_minor, {}),
         ("cash", minor, -g.paid_minor, {}),
     ]
-    return _set(f"grant:{g.purchase_id}", g.user_id, g.granted_ms, lines)
+    return _set(f"grant:{g.purchase_id}", "grant", g.user_id, g.granted_ms, lines)
 
 
 def revocation_postings(r: Revoked) -> list[Posting]:
     """The set of one refund's total: lot down, debt up (owed falls), sales up again."""
     user = f"user:{_part(r.user_id)}"
-    terms = {"purchase_id": r.purchase_id, "refunded_minor": r.refunded_minor}
+    terms = {
+        "purchase_id": r.purchase_id,
+        "pack": r.pack,
+        "refunded_minor": r.refunded_minor,
+    }
     lines: list[_Line] = [
-        (f"{user}:lot:{r.purchase_id}", NANO_USD, -r.from_lot_nano, terms),
-        (f"{user}:owed", NANO_USD, -r.owed_nano, terms),
+        (f"{user}:lot:{r.purchase_id}", NANO_USD, -r.from_lot_nano, {}),
+        (f"{user}:owed", NANO_USD, -r.owed_nano, {}),
         (f"sales:{r.pack}", NANO_USD, r.revoked_nano, terms),
     ]
     set_id = f"revoke:{r.purchase_id}:{r.refunded_minor}"
-    return _set(set_id, r.user_id, r.revoked_ms, lines)
+    return _set(set_id, "revoke", r.user_id, r.revoked_ms, lines)
+
+
+def refund_postings(r: Revoke) -> list[Posting]:
+    """That a purchase was refunded, as a line of amount 0: its effect is the revocation's set.
+
+    A refund may come before its purchase (events come in any order). Redis keeps it until then;
+    on record it outlives Redis as well.
+    """
+    terms = {"purchase_id": r.purchase_id, "refunded_minor": r.refunded_minor}
+    # With the time in its name: the same refund may be heard of twice, and of 0 none is too many.
+    set_id = f"refund:{r.purchase_id}:{r.refunded_minor}:{r.now_ms}"
+    account = f"user:{_part(r.user_id)}:lot:{r.purchase_id}"
+    return _set(set_id, "refund", r.user_id, r.now_ms, [(account, NANO_USD, 0, terms)])
 
 
 def subscription_postings(s: SubscriptionState) -> list[Posting]:
@@ -125,7 +192,8 @@ def subscription_postings(s: SubscriptionState) -> list[Posting]:
     what = (s.subscription_id, *map(str, s.version), str(s.until_ms), s.tier, s.plan)
     set_id = ":".join(("subscription", *what))
     account = f"user:{_part(s.user_id)}:subscription:{s.subscription_id}"
-    return _set(set_id, s.user_id, s.version[0] * 1000, [(account, NANO_USD, 0, terms)])
+    lines: list[_Line] = [(account, NANO_USD, 0, terms)]
+    return _set(set_id, "subscription", s.user_id, s.version[0] * 1000, lines)
 
 
 def _part(name: str) -> str:
@@ -134,6 +202,7 @@ def _part(name: str) -> str:
 
 def _set(
     set_id: str,
+    kind: str,
     user_id: str,
     at_ms: int,
     lines: Sequence[_Line],
@@ -144,7 +213,7 @@ def _set(
         Posting(
             id=f"{set_id}:{n}",
             set_id=set_id,
-            kind=set_id.partition(":")[0],
+            kind=kind,
             user_id=user_id,
             account=account,
             asset=asset,

@@ -61,3 +61,12 @@ def unavailable(detail: str) -> Problem:
     return Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "unavailable", detail, headers={"Retry-After": "1"}
     )
+
+
+def too_large(bytes_max: int) -> Problem:
+    """413: more than anyone would honestly send."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "too_large",
+        f"The body is larger than {bytes_max // 1024} KiB.",
+    )
