@@ -69,8 +69,8 @@ format: $(VENV)/.dev ## Format and fix what can be fixed
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: build
-build: .venv-sam/.done ## Build the stack with SAM (layer for Lambda's arm64)
-	@SAM_CLI_TELEMETRY=0 $(SAM) build $(ARGS)
+build: $(VENV)/.tools .venv-sam/.done ## Build the stack with SAM (layer for Lambda's arm64)
+	@BUILD_PYTHON="$(CURDIR)/$(BIN)/python" SAM_CLI_TELEMETRY=0 $(SAM) build $(ARGS)
 
 .PHONY: deploy
 deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a metered call

@@ -10,6 +10,8 @@ import pytest
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 
+from tests.support.redis_stack import RedisStack
+
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 15\r\n\r\n{"result":"OK"}'
 
 
@@ -145,5 +147,29 @@ def test_nobody_there() -> None:
     with (
         LeanRedis(f"http://127.0.0.1:{port}", "t", 2.0) as client,
         pytest.raises(LedgerUnavailableError, match="ConnectionRefused"),
+    ):
+        client.get("k")
+
+
+def test_a_token_that_was_reset_is_read_again_once(redis: RedisStack) -> None:
+    asked: list[int] = []
+
+    def token() -> str:
+        asked.append(1)
+        return redis.token
+
+    with LeanRedis(redis.url, "old", 2.0, token) as client:
+        assert client.set("k", "v") is True
+        assert client.get("k") == "v"
+        pipeline = client.pipeline()
+        pipeline.get("k")
+        assert pipeline.exec() == ["v"]
+    assert len(asked) == 1
+
+
+def test_a_token_that_stays_wrong_is_unavailable(redis: RedisStack) -> None:
+    with (
+        LeanRedis(redis.url, "old", 2.0, lambda: "older") as client,
+        pytest.raises(LedgerUnavailableError, match="401"),
     ):
         client.get("k")

@@ -137,7 +137,13 @@ def _parameters() -> ParameterStore:
 @cache
 def _store() -> RedisStore:
     url, token = _secret("upstash_url"), _secret("upstash_token")
-    return RedisStore(LeanRedis(url, token, settings().redis_deadline_s))
+    return RedisStore(LeanRedis(url, token, settings().redis_deadline_s, _reset_token))
+
+
+def _reset_token() -> str:
+    """What stands for the token that Redis refused. Raises SourceError."""
+    _secrets.cache_clear()
+    return _secret("upstash_token")
 
 
 @cache

@@ -16,6 +16,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -87,7 +88,9 @@ class _Reader(io.RawIOBase):
 class PooledHttp:
     """Sends the client's requests. Safe across threads; a connection carries one at a time."""
 
-    def __init__(self, url: str, deadline_s: float) -> None:
+    def __init__(
+        self, url: str, deadline_s: float, new_token: Callable[[], str] | None = None
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"not an http(s) URL: {url!r}")
@@ -95,6 +98,7 @@ class PooledHttp:
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._deadline_s = deadline_s
+        self._new_token = new_token
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -105,8 +109,12 @@ class PooledHttp:
 
         Raises UpstashError where Redis refused the command, LedgerUnavailableError for the rest.
         """
-        path = urlsplit(url).path or "/"
-        status, answer = self._post(path, headers, json.dumps(command).encode())
+        path, body = urlsplit(url).path or "/", json.dumps(command).encode()
+        status, answer = self._post(path, headers, body)
+        if status == 401 and self._new_token is not None:
+            # The token was reset. The client's headers are these very ones: it is done for good.
+            headers["Authorization"] = f"Bearer {self._new_token()}"
+            status, answer = self._post(path, headers, body)
         if from_pipeline and status == 200 and isinstance(answer, list):
             return [_result(item) if "error" not in item else _refusal(item) for item in answer]
         if isinstance(answer, dict) and status in (200, 400):
@@ -188,13 +196,19 @@ class LeanRedis(Redis):
     against the installed version.
     """
 
-    def __init__(self, url: str, token: str, deadline_s: float) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        deadline_s: float,
+        new_token: Callable[[], str] | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._read_your_writes = True
         self._sync_token = ""
         self._allow_telemetry = False
         self._headers = make_headers(token, None, allow_telemetry=False)
-        self._http = cast("Any", PooledHttp(self._url, deadline_s))
+        self._http = cast("Any", PooledHttp(self._url, deadline_s, new_token))
 
 
 def _result(answer: dict[str, Any]) -> Any:
