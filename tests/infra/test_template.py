@@ -154,6 +154,7 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
         },
         "LogUsageFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
         "StripeWebhookFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
+        "SyncConfigFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
     }
     assert environment == common | own.get(name, {})
 
@@ -254,7 +255,7 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
         ),
         ("StripeWebhookFunctionRole", READ | {"s3:PutObject"}),
         ("UpgradePageFunctionRole", READ),
-        ("SyncConfigFunctionRole", READ),
+        ("SyncConfigFunctionRole", READ | {"s3:ListBucket"}),
     ],
 )
 def test_a_function_may_do_what_it_does(

@@ -93,7 +93,8 @@ def settle_usage(count: "Count") -> "SettleUsage":
 @cache
 def sync_config() -> SyncConfig:
     """For sync_config."""
-    return SyncConfig(_parameters(), _store(), clock)
+    # The archive's client is built only where it has to be asked.
+    return SyncConfig(_parameters(), _store(), clock, lambda: _archive().holds_postings())
 
 
 def apply_stripe_event() -> "ApplyStripeEvent":

@@ -5,6 +5,7 @@ key                            type       what, and its life
 =============================  =========  =======================================================
 ``tk:config``                  hash       the published configuration; for ever
 ``tk:config:error``            string     why the newest one was refused; until it no longer is
+``tk:rebuild``                 string     since when users are a rebuild's; until it is complete
 ``tk:prices:<version>``        hash       token prices found so far with one price list; 30 days
 ``tk:{u}``                     hash       a user's state; 400 days idle, for ever once bought
 ``tk:{u}:holds``               zset       open holds by expiry; empties itself
@@ -19,10 +20,15 @@ key                            type       what, and its life
 Encoding takes braces and colons out of ids, so no two names can run together.
 """
 
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 CONFIG = "tk:config"
 CONFIG_ERROR = "tk:config:error"
+REBUILD = "tk:rebuild"
+
+#: As a pattern of SCAN: every key of every user, and the states alone.
+ALL_USERS = "tk:{*"
+ALL_STATES = "tk:{*}"
 
 DAY_S = 86_400
 #: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.
@@ -41,6 +47,16 @@ def _name(part: str) -> str:
 def user(user_id: str) -> str:
     """The user's state, and the stem of all their keys."""
     return f"tk:{{{_name(user_id)}}}"
+
+
+def user_of(key: str) -> str:
+    """The inverse of ``user``."""
+    return unquote(key.removeprefix("tk:{").removesuffix("}"))
+
+
+def everything(user_id: str) -> str:
+    """All of a user's keys, as a pattern of SCAN. Encoding leaves nothing that a pattern minds."""
+    return f"{user(user_id)}*"
 
 
 def holds(user_id: str) -> str:

@@ -116,7 +116,7 @@ class RedisStore:
                 str(keys.PROMPT_S),
             ],
         )
-        return _granted(user, _checked(answer, None))
+        return granted_of(user, _checked(answer, None))
 
     def revoke(self, request: Revoke) -> Revoked | None:
         """See ports.Ledger. Two requests: the purchase's terms never change between them."""
@@ -127,7 +127,7 @@ class RedisStore:
             fields = self._revoke(request, str(target))
         if fields["status"] != "ok":
             return None
-        return _revoked(request.user_id, fields)
+        return revoked_of(request.user_id, fields)
 
     def _revoke(self, request: Revoke, target: str) -> dict[str, str]:
         user = request.user_id
@@ -311,7 +311,8 @@ def _settlement(request: Settle, answer: Any) -> Settlement | LedgerError:
     )
 
 
-def _granted(user_id: str, fields: dict[str, str]) -> Granted:
+def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
+    """A grant's answer, as its script gives and keeps it."""
     return Granted(
         user_id=user_id,
         purchase_id=fields["purchase"],
@@ -327,7 +328,8 @@ def _granted(user_id: str, fields: dict[str, str]) -> Granted:
     )
 
 
-def _revoked(user_id: str, fields: dict[str, str]) -> Revoked:
+def revoked_of(user_id: str, fields: dict[str, str]) -> Revoked:
+    """A revocation's answer, as its script gives and keeps it."""
     return Revoked(
         user_id=user_id,
         purchase_id=fields["purchase"],
@@ -373,12 +375,13 @@ def _standing(fields: dict[str, str]) -> Standing:
         tier=fields["tier"],
         limits={w: WindowLimit(int(t[1:]), t[0] == "h") for w, t in limits if t != "-"},
         counters={w: Counters(*(int(n) for n in text.split(" "))) for w, text in counters},
-        lots=tuple(_lot(text) for text in fields["lots"].split(";") if text),
+        lots=tuple(lot_of(text) for text in fields["lots"].split(";") if text),
         held_credits_nano=int(fields["held"]),
     )
 
 
-def _lot(text: str) -> Lot:
+def lot_of(text: str) -> Lot:
+    """One lot of the state hash (lua/state.lua)."""
     lot_id, granted, remaining, paid, currency, expires, at = text.split(",")
     return Lot(
         id=lot_id,

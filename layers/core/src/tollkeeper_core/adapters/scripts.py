@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
+#: These decide nothing about a user's state.
+_ALONE = ("publish", "restore")
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -19,6 +22,6 @@ class Script:
 def script(name: str) -> Script:
     """The script ``lua/<name>.lua`` with the shared ``lua/state.lua`` before it."""
     folder = files("tollkeeper_core.lua")
-    parts = [] if name == "publish" else ["state.lua"]
+    parts = [] if name in _ALONE else ["state.lua"]
     text = "\n".join((folder / part).read_text("utf-8") for part in [*parts, f"{name}.lua"])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

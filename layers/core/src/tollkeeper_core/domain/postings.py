@@ -75,6 +75,10 @@ class Posting:
             "terms": json.dumps(self.terms, separators=(",", ":"), sort_keys=True),
         }
 
+    def as_line(self) -> str:
+        """The same as text, without a line feed; equal postings are equal lines."""
+        return json.dumps(self.as_json(), separators=(",", ":"), sort_keys=True)
+
     @classmethod
     def from_json(cls, line: Mapping[str, Any]) -> Self:
         """The inverse of ``as_json``. Raises KeyError, TypeError or ValueError."""

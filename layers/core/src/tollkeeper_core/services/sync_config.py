@@ -1,13 +1,14 @@
 """Takes the owner's parameters over into Redis: validated, whole, or not at all."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import NothingPublishedError
 from tollkeeper_core.domain.ports import Clock, ConfigStore, ParameterSource, SourceError
 from tollkeeper_core.domain.problems import unavailable
 from tollkeeper_core.services.report import problems
@@ -20,29 +21,56 @@ class ConfigError(Exception):
     """The parameters do not make a configuration; the text says which one and why."""
 
 
+class EmptiedStoreError(ConfigError):
+    """The configuration is right, but Redis has lost its state: to publish would be to give
+    everybody a fresh start, and every purchase away.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Redis was emptied: the archive holds postings, and Redis no configuration. "
+            "Run tollkeeper rebuild, which brings the state back and then publishes."
+        )
+
+
 @dataclass(frozen=True)
 class SyncConfig:
-    """Runs after every change of a parameter, and on a schedule that heals a lost event."""
+    """Runs after every change of a parameter, and on a schedule that heals a lost event.
+
+    ``has_history``: whether the archive holds postings, asked only of a Redis that has no
+    configuration. Without it an emptied Redis is not told from a new one: a rebuild's own way.
+    """
 
     source: ParameterSource
     store: ConfigStore
     clock: Clock
+    has_history: Callable[[], bool] | None = None
 
     def __call__(self) -> bool:
         """True when published, False when a later reading already was.
 
         Raises ConfigError for parameters that do not validate: the last good configuration stays,
-        and the error is kept for the dashboard.
+        and the error is kept for the dashboard. EmptiedStoreError, which is one, for a Redis that
+        a rebuild has to fill first.
         """
         read_ms = self.clock()
         try:
-            config = read_config(self.source)
+            published = self._publish(read_config(self.source), read_ms)
         except ConfigError as error:
             self.store.record_error(str(error), read_ms)
             raise
-        published = self.store.publish(config, read_ms)
         self.store.record_error(None, read_ms)
         return published
+
+    def _publish(self, config: Config, read_ms: int) -> bool:
+        if self.has_history is not None:
+            try:
+                # By the script, not by a look beforehand: a rebuild may unpublish in between.
+                return self.store.publish(config, read_ms, replacing=True)
+            except NothingPublishedError:
+                if self.has_history():
+                    raise EmptiedStoreError from None
+        return self.store.publish(config, read_ms)
 
 
 def read_config(source: ParameterSource) -> Config:

@@ -1,0 +1,288 @@
+"""Whole users in Redis: written as the archive has them, read to be compared, deleted.
+
+The texts written here are those of the scripts (lua/*.lua); tests/property/test_rebuild.py holds
+one against the other.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tollkeeper_core.adapters import redis_keys as keys
+from tollkeeper_core.adapters.redis_store import RedisStore, granted_of, lot_of, revoked_of
+from tollkeeper_core.adapters.scripts import script
+from tollkeeper_core.domain.fold import Spent, Subscription, UserState
+from tollkeeper_core.domain.ledger import Granted, Lot, Revoked, Settlement
+from tollkeeper_core.domain.record import RecordError
+
+#: Keys that one SCAN looks at, about; what it finds is deleted by one DEL.
+_SCAN_COUNT = 500
+#: A state's life is set anew once a day of use, so it may end this much before the last settlement
+#: would let it: a day of 25 hours, and clocks that differ.
+_IDLE_SLACK_S = 2 * keys.DAY_S
+
+
+class RedisAdmin(RedisStore):
+    """Implements record.LedgerAdmin. SCAN walks over all keys: nothing here is for traffic."""
+
+    def is_published(self) -> bool:
+        """See record.LedgerAdmin."""
+        return bool(self._ask(lambda: self._client.exists(keys.CONFIG)))
+
+    def unpublish(self) -> None:
+        """See record.LedgerAdmin."""
+        self._ask(lambda: self._client.delete(keys.CONFIG))
+
+    def has_users(self) -> bool:
+        """See record.LedgerAdmin."""
+        return next(self._scan(keys.ALL_USERS), None) is not None
+
+    def users(self) -> Iterator[Sequence[str]]:
+        """See record.LedgerAdmin."""
+        for found in self._scan(keys.ALL_STATES):
+            yield [keys.user_of(key) for key in found]
+
+    def states(self, user_ids: Sequence[str]) -> list[UserState]:
+        """See record.LedgerAdmin. One request; what one user has is read at one moment each."""
+        pipeline = self._client.multi()
+        for user in user_ids:
+            pipeline.hgetall(keys.user(user))
+            pipeline.hgetall(keys.purchases(user))
+            pipeline.hgetall(keys.subscriptions(user))
+        answers = self._ask(pipeline.exec) if user_ids else []
+        return [_state(u, *answers[3 * n : 3 * n + 3]) for n, u in enumerate(user_ids)]
+
+    def dump(self, user_id: str) -> dict[str, Any]:
+        """See record.LedgerAdmin. A hash as an object, a sorted set as [member, score, ...]."""
+        kept: dict[str, Any] = {}
+        for found in self._scan(keys.everything(user_id)):
+            for key in sorted(found):
+                kept[key] = self._value(key)
+        return kept
+
+    def begin_rebuild(self, now_ms: int) -> None:
+        """See record.LedgerAdmin."""
+        self._ask(lambda: self._client.set(keys.REBUILD, str(now_ms)))
+
+    def is_rebuilding(self) -> bool:
+        """See record.LedgerAdmin."""
+        return bool(self._ask(lambda: self._client.exists(keys.REBUILD)))
+
+    def end_rebuild(self) -> None:
+        """See record.LedgerAdmin."""
+        self._ask(lambda: self._client.delete(keys.REBUILD))
+
+    def restore_settlements(self, settlements: Sequence[Settlement], now_ms: int) -> None:
+        """See record.LedgerAdmin. One request."""
+        pipeline = self._client.pipeline()
+        for s in settlements:
+            left_s = (s.settled_ms - now_ms) // 1000 + keys.SETTLED_S
+            if left_s > 0:
+                pipeline.set(keys.event(s.user_id, s.event_id), _text(_settled(s)), ex=left_s)
+        if settlements:
+            self._ask(pipeline.exec)
+
+    def restore(self, states: Sequence[UserState], now_ms: int) -> None:
+        """See record.LedgerAdmin. One request, one script a user."""
+        code = script("restore")
+        calls = []
+        for state in states:
+            user = state.user_id
+            names = [
+                keys.CONFIG,
+                keys.user(user),
+                keys.holds(user),
+                keys.purchases(user),
+                keys.subscriptions(user),
+            ]
+            hashes = (_state_fields(state, now_ms), _purchase_fields(state), _subscriptions(state))
+            counts = [str(len(fields)) for fields in hashes]
+            pairs = [text for fields in hashes for pair in fields.items() for text in pair]
+            calls.append((code, names, [str(_idle_s(state, now_ms)), *counts, *pairs]))
+        for answer in self._run_many(calls) if calls else []:
+            if answer == 0:
+                raise RecordError(
+                    "A configuration was published while the state was being rebuilt: "
+                    "run tollkeeper rebuild --force."
+                )
+            if answer != 1:
+                raise RecordError(f"Redis refused a user's state: {answer}")
+
+    def may_be_gone(self, state: UserState, now_ms: int) -> bool:
+        """See record.LedgerAdmin."""
+        idle_s = _idle_s(state, now_ms)
+        return state.empty or (idle_s != 0 and idle_s <= _IDLE_SLACK_S)
+
+    def delete_users(self) -> Iterator[int]:
+        """See record.LedgerAdmin."""
+        gone = 0
+        for found in self._scan(keys.ALL_USERS):
+            gone += self._delete(found)
+            yield gone
+
+    def delete_user(self, user_id: str) -> int:
+        """See record.LedgerAdmin."""
+        return sum(self._delete(found) for found in self._scan(keys.everything(user_id)))
+
+    def _scan(self, pattern: str) -> Iterator[list[str]]:
+        """Keys that match, in batches; the empty ones are left out. A key may come twice."""
+        cursor = 0
+        while True:
+            cursor, names = self._page(cursor, pattern)
+            if names:
+                yield names
+            if cursor == 0:
+                return
+
+    def _page(self, cursor: int, pattern: str) -> tuple[int, list[str]]:
+        found = self._ask(lambda: self._client.scan(cursor, match=pattern, count=_SCAN_COUNT))
+        return int(found[0]), list(found[1])
+
+    def _delete(self, names: Sequence[str]) -> int:
+        return int(self._ask(lambda: self._client.delete(*names)))
+
+    def _value(self, key: str) -> Any:
+        kind = self._ask(lambda: self._client.type(key))
+        if kind == "hash":
+            return self._ask(lambda: self._client.hgetall(key))
+        if kind == "zset":
+            return self._ask(lambda: self._client.zrange(key, 0, -1, withscores=True))
+        return self._ask(lambda: self._client.get(key))
+
+
+# -- from a state to the texts that the scripts keep -----------------------------------------------
+
+
+def _idle_s(state: UserState, now_ms: int) -> int:
+    """Seconds until a user who never bought is forgotten; 0: never, whoever bought is not."""
+    if state.bought or state.early:
+        return 0
+    return max((state.settled_ms - now_ms) // 1000 + keys.IDLE_USER_S, 1)
+
+
+def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
+    periods = {
+        name: f"{each.allowance_nano} {each.total_nano} 0 0" for name, each in state.spent.items()
+    }
+    subscriptions = (
+        f"{s.tier}:{s.until_ms}" for s in state.subscriptions.values() if s.until_ms > now_ms
+    )
+    return {
+        **periods,
+        "periods": ",".join(periods),
+        "lots": ";".join(map(_lot_text, state.lots)),
+        "held": "0",
+        "expiry": "",
+        "tier": state.said_tier,
+        "subs": ";".join(subscriptions),
+        "owed": str(state.owed_nano),
+        **({"bought": "1"} if state.bought else {}),
+    }
+
+
+def _lot_text(lot: Lot) -> str:
+    numbers = (lot.granted_nano, lot.remaining_nano, lot.paid_minor)
+    ends = (lot.currency, lot.expires_ms or 0, lot.granted_ms)
+    return ",".join(map(str, (lot.id, *numbers, *ends)))
+
+
+def _purchase_fields(state: UserState) -> dict[str, str]:
+    granted = {name: _text(_grant_answer(g)) for name, g in state.purchases.items()}
+    early = {f"early:{name}": str(minor) for name, minor in state.early.items()}
+    revoked: dict[str, str] = {}
+    for (name, minor), r in state.revocations.items():
+        revoked[f"revoked:{name}"] = str(state.revoked_nano(name))
+        revoked[f"revoked:{name}:{minor}"] = _text(_revoke_answer(r))
+    return {**granted, **early, **revoked}
+
+
+def _subscriptions(state: UserState) -> dict[str, str]:
+    return {
+        name: f"{s.version[0]} {s.version[1]} {s.until_ms} {s.tier} {s.plan}"
+        for name, s in state.subscriptions.items()
+    }
+
+
+def _settled(s: Settlement) -> dict[str, str | int]:
+    return {
+        "status": "ok",
+        "event": s.event_id,
+        "cost": s.cost_nano,
+        "allowance": s.allowance_nano,
+        "overrun": s.overrun_nano,
+        "burnt": _parts(s.lots_nano),
+        "periods": " ".join(s.period_ids),
+        "tier": s.tier,
+        "said": s.said_tier,
+        "expired": _parts(s.expired_nano),
+        "settled": s.settled_ms,
+    }
+
+
+def _grant_answer(g: Granted) -> dict[str, str | int]:
+    return {
+        "purchase": g.purchase_id,
+        "pack": g.pack,
+        "granted": g.granted_nano,
+        "paid": g.paid_minor,
+        "currency": g.currency,
+        "expires": g.expires_ms or 0,
+        "at": g.granted_ms,
+        "repaid": g.repaid_nano,
+    }
+
+
+def _revoke_answer(r: Revoked) -> dict[str, str | int]:
+    return {
+        "status": "ok",
+        "purchase": r.purchase_id,
+        "pack": r.pack,
+        "refunded": r.refunded_minor,
+        "revoked": r.revoked_nano,
+        "from_lot": r.from_lot_nano,
+        "owed": r.owed_nano,
+        "at": r.revoked_ms,
+    }
+
+
+def _parts(amounts: Mapping[str, int]) -> str:
+    return ";".join(f"{lot}={nano}" for lot, nano in amounts.items())
+
+
+def _text(answer: Mapping[str, str | int]) -> str:
+    """As cjson writes a script's answer: a list of names and values, all of them strings."""
+    flat = [str(item) for pair in answer.items() for item in pair]
+    return json.dumps(flat, separators=(",", ":"), ensure_ascii=False)
+
+
+# -- and back --------------------------------------------------------------------------------------
+
+
+def _state(
+    user_id: str, fields: dict[str, str], purchases: dict[str, str], subs: dict[str, str]
+) -> UserState:
+    state = UserState(user_id)
+    for period in filter(None, fields.get("periods", "").split(",")):
+        allowance, total, _, _ = fields[period].split(" ")
+        state.spent[period] = Spent(int(allowance), int(total))
+    state.lots = tuple(map(lot_of, filter(None, fields.get("lots", "").split(";"))))
+    state.owed_nano = int(fields.get("owed", 0))
+    state.said_tier = fields.get("tier", "")
+    for name, text in purchases.items():
+        if name.startswith("early:"):
+            state.early[name.removeprefix("early:")] = int(text)
+        elif text.startswith("["):
+            _add_answer(state, json.loads(text))
+    for name, text in subs.items():
+        created, kind, until, tier, plan = text.split(" ")
+        state.subscriptions[name] = Subscription((int(created), int(kind)), int(until), tier, plan)
+    return state
+
+
+def _add_answer(state: UserState, answer: list[str]) -> None:
+    fields = {"refunded": "0", **dict(zip(answer[::2], answer[1::2], strict=True)), "replayed": "1"}
+    if "granted" in fields:
+        state.purchases[fields["purchase"]] = granted_of(state.user_id, fields)
+    else:
+        revoked = revoked_of(state.user_id, fields)
+        state.revocations[revoked.purchase_id, revoked.refunded_minor] = revoked

@@ -1,0 +1,335 @@
+"""From postings back to what they say: the inverse of domain/postings.py, for one user.
+
+Sets add up in any order. Where order decides (the tier said last, the newest word on a
+subscription), what decides is in the set itself, so that any order gives the same state.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+from tollkeeper_core.domain.ledger import Granted, Lot, Revoked, Settlement
+from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What is settled in one period: by the allowance, and in all."""
+
+    allowance_nano: int = 0
+    total_nano: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The newest word on one subscription. ``version``: event's epoch seconds, kind (2: ended)."""
+
+    version: tuple[int, int]
+    until_ms: int
+    tier: str
+    plan: str
+
+    @property
+    def ended(self) -> bool:
+        """Over for good: Stripe never revives one."""
+        return self.version[1] == 2
+
+    def counts_over(self, other: "Subscription") -> bool:
+        """The order of lua/subscribe.lua."""
+        if self.ended or other.ended:
+            return self.ended and (not other.ended or self._order > other._order)
+        return self._order > other._order
+
+    @property
+    def _order(self) -> tuple[int, int, int, str, str]:
+        return (*self.version, self.until_ms, self.tier, self.plan)
+
+
+@dataclass(slots=True)
+class UserState:
+    """Everything that lives on about a user, without what is under way.
+
+    ``spent``: by period id. ``lots``: in burn order, those with something left. ``purchases`` by
+    id; ``revocations`` by (purchase id, refunded minor); ``early``: what was heard of refunds,
+    which may come before their purchase, by its id. ``settled_ms``: the last settlement, or 0.
+    """
+
+    user_id: str
+    spent: dict[str, Spent] = field(default_factory=dict)
+    lots: tuple[Lot, ...] = ()
+    owed_nano: int = 0
+    said_tier: str = ""
+    settled_ms: int = 0
+    purchases: dict[str, Granted] = field(default_factory=dict)
+    revocations: dict[tuple[str, int], Revoked] = field(default_factory=dict)
+    early: dict[str, int] = field(default_factory=dict)
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)
+
+    @property
+    def bought(self) -> bool:
+        """A buyer is never forgotten for being away."""
+        return bool(self.purchases or self.subscriptions)
+
+    @property
+    def empty(self) -> bool:
+        """Nothing that a rebuild would have to write."""
+        spent = any(each != Spent() for each in self.spent.values())
+        return not (spent or self.bought or self.early or self.owed_nano)
+
+    def revoked_nano(self, purchase_id: str) -> int:
+        """All that refunds took of one purchase."""
+        return sum(r.revoked_nano for (of, _), r in self.revocations.items() if of == purchase_id)
+
+
+def sets_of(postings: Iterable[Posting]) -> Iterator[list[Posting]]:
+    """The sets among postings that come sorted by id, each in the order of its lines.
+
+    A call's own set and that of the lots found expired with it are one answer, and come together.
+    """
+    for _, lines in groupby(postings, lambda p: p.set_id.removesuffix(EXPIRED_SET)):
+        yield sorted(lines, key=lambda p: int(p.id.rpartition(":")[2]))
+
+
+def unbalanced(lines: Sequence[Posting]) -> bool:
+    """Whether a set breaks the rule of double entry: zero for each asset."""
+    sums: dict[str, int] = {}
+    for line in lines:
+        sums[line.asset] = sums.get(line.asset, 0) + line.amount
+    return any(sums.values())
+
+
+def settlement_of(lines: Sequence[Posting]) -> Settlement | None:
+    """The answer that these lines (see ``sets_of``) came from; None where it is another's.
+
+    None as well for a call that cost nothing: it has no set but that of what it found expired.
+    """
+    usage = next((p for p in lines if p.kind == "settle" and p.terms), None)
+    if usage is None:
+        return None
+    allowance_nano = 0
+    burnt: dict[str, int] = {}
+    expired: dict[str, int] = {}
+    for line in lines:
+        kind, _, lot = _account(line)
+        if kind == "allowance":
+            allowance_nano -= line.amount
+        elif kind == "lot":
+            (burnt if line.kind == "settle" else expired)[lot] = -line.amount
+    day, week, month = usage.period_ids
+    return Settlement(
+        user_id=usage.user_id,
+        event_id=usage.terms["event_id"],
+        cost_nano=usage.amount,
+        allowance_nano=allowance_nano,
+        overrun_nano=usage.terms["overrun_nano"],
+        lots_nano=burnt,
+        period_ids=(day, week, month),
+        tier=usage.terms["tier"],
+        said_tier=usage.terms["said_tier"],
+        expired_nano=expired,
+        settled_ms=usage.at_ms,
+        replayed=True,
+    )
+
+
+@dataclass
+class UserFold:
+    """Adds up one user's sets. Keeps sums, not sets: memory does not grow with a user's calls.
+
+    ``cutoffs``: period ids (day, week, month) before which spending is no longer kept.
+    """
+
+    user_id: str
+    cutoffs: tuple[str, str, str]
+    problems: list[str] = field(default_factory=list)
+    _state: UserState = field(init=False)
+    _lots_nano: dict[str, int] = field(default_factory=dict, init=False)
+    _said: tuple[int, str, str] = field(default=(0, "", ""), init=False)
+
+    def __post_init__(self) -> None:
+        self._state = UserState(self.user_id)
+
+    def add(self, lines: Sequence[Posting]) -> None:
+        """One set (see ``sets_of``)."""
+        if unbalanced(lines):
+            self.problems.append(f"the set {lines[0].set_id} does not sum to zero")
+        for line in lines:
+            self._add_amount(line)
+        with_terms = next((p for p in lines if p.terms), None)
+        if with_terms is not None:
+            self._add_terms(with_terms, lines)
+
+    def result(self) -> UserState:
+        """The state after all that was added."""
+        state = self._state
+        known = state.purchases
+        lots = [_lot(known[i], nano) for i, nano in self._lots_nano.items() if nano and i in known]
+        state.lots = tuple(sorted((lot for lot in lots if lot.remaining_nano > 0), key=burn_order))
+        state.settled_ms, _, state.said_tier = self._said
+        for lot_id, nano in self._lots_nano.items():
+            if nano < 0 or (nano and lot_id not in known):
+                self.problems.append(f"lot {lot_id} stands at {nano}, its purchase not on record")
+        return state
+
+    def _add_amount(self, line: Posting) -> None:
+        kind, _, lot = _account(line)
+        if kind == "lot":
+            self._lots_nano[lot] = self._lots_nano.get(lot, 0) + line.amount
+        elif kind == "owed":
+            self._state.owed_nano -= line.amount
+        elif kind in ("usage", "allowance"):
+            for period in line.period_ids:
+                if not _old(period, self.cutoffs):
+                    self._spend(period, kind, line.amount)
+
+    def _spend(self, period: str, kind: str, amount: int) -> None:
+        spent = self._state.spent.get(period, Spent())
+        if kind == "usage":
+            spent = Spent(spent.allowance_nano, spent.total_nano + amount)
+        else:
+            spent = Spent(spent.allowance_nano - amount, spent.total_nano)
+        self._state.spent[period] = spent
+
+    def _add_terms(self, line: Posting, lines: Sequence[Posting]) -> None:
+        state, terms = self._state, line.terms
+        if line.kind == "settle":
+            self._said = max(self._said, (line.at_ms, line.id, terms["said_tier"]))
+        elif line.kind == "grant":
+            state.purchases[terms["purchase_id"]] = _granted(line)
+        elif line.kind == "revoke":
+            revoked = _revoked(line, lines)
+            state.revocations[revoked.purchase_id, revoked.refunded_minor] = revoked
+        elif line.kind == "refund":
+            known = state.early.get(terms["purchase_id"], 0)
+            state.early[terms["purchase_id"]] = max(known, terms["refunded_minor"])
+        elif line.kind == "subscription":
+            created, kind = terms["version"]
+            new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"])
+            old = state.subscriptions.get(terms["subscription_id"])
+            if old is None or new.counts_over(old):
+                state.subscriptions[terms["subscription_id"]] = new
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing on which the live state and the archive do not agree, as text."""
+
+    user_id: str
+    what: str
+    live: str
+    archive: str
+
+
+def differences(
+    live: UserState, archive: UserState, cutoffs: tuple[str, str, str]
+) -> Iterator[Difference]:
+    """Every one, for one user. Periods before ``cutoffs`` count on neither side."""
+
+    def compare(
+        kind: str, mine: Mapping[Any, Any], theirs: Mapping[Any, Any], none: object
+    ) -> Iterator[Difference]:
+        for name in sorted(mine.keys() | theirs.keys(), key=str):
+            ours, its = mine.get(name, none), theirs.get(name, none)
+            if ours != its:
+                yield Difference(live.user_id, f"{kind} {_named(name)}", _said(ours), _said(its))
+
+    spent = {name: each for name, each in live.spent.items() if not _old(name, cutoffs)}
+    yield from compare("spent in", spent, archive.spent, Spent())
+    yield from compare("lot", _by_id(live.lots), _by_id(archive.lots), None)
+    order, recorded = [lot.id for lot in live.lots], [lot.id for lot in archive.lots]
+    if order != recorded and sorted(order) == sorted(recorded):
+        yield Difference(live.user_id, "burn order", " ".join(order), " ".join(recorded))
+    yield from compare("owed", {"usd": live.owed_nano}, {"usd": archive.owed_nano}, 0)
+    yield from compare("purchase", live.purchases, archive.purchases, None)
+    yield from compare("refund of", live.revocations, archive.revocations, None)
+    subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
+    yield from compare("subscription", *subscriptions, None)
+
+
+def burn_order(lot: Lot) -> tuple[bool, int, int, str]:
+    """What expires first, then what is oldest; what never expires comes last."""
+    return lot.expires_ms is None, lot.expires_ms or 0, lot.granted_ms, lot.id
+
+
+def _account(line: Posting) -> tuple[str, str, str]:
+    """``user:u:lot:l`` -> (lot, u, l); ``sales:pack`` -> ("", "", "")."""
+    parts = line.account.split(":", 3)
+    if parts[0] != "user":
+        return "", "", ""
+    return parts[2], parts[1], parts[3] if len(parts) > 3 else ""
+
+
+def _granted(line: Posting) -> Granted:
+    terms = line.terms
+    return Granted(
+        user_id=line.user_id,
+        purchase_id=terms["purchase_id"],
+        pack=terms["pack"],
+        granted_nano=terms["granted_nano"],
+        paid_minor=terms["paid_minor"],
+        currency=terms["currency"],
+        expires_ms=terms["expires_ms"],
+        granted_ms=line.at_ms,
+        repaid_nano=terms["repaid_nano"],
+        refunded_minor=0,
+        replayed=True,
+    )
+
+
+def _revoked(line: Posting, lines: Sequence[Posting]) -> Revoked:
+    by_account = {_account(p)[0]: -p.amount for p in lines}
+    return Revoked(
+        user_id=line.user_id,
+        purchase_id=line.terms["purchase_id"],
+        pack=line.terms["pack"],
+        refunded_minor=line.terms["refunded_minor"],
+        revoked_nano=line.amount,
+        from_lot_nano=by_account.get("lot", 0),
+        owed_nano=by_account.get("owed", 0),
+        revoked_ms=line.at_ms,
+        replayed=True,
+    )
+
+
+def _lot(g: Granted, remaining_nano: int) -> Lot:
+    return Lot(
+        id=g.purchase_id,
+        granted_nano=g.granted_nano,
+        remaining_nano=remaining_nano,
+        paid_minor=g.paid_minor,
+        currency=g.currency,
+        expires_ms=g.expires_ms,
+        granted_ms=g.granted_ms,
+    )
+
+
+def _old(period: str, cutoffs: tuple[str, str, str]) -> bool:
+    return any(period[0] == cutoff[0] and period < cutoff for cutoff in cutoffs)
+
+
+def _by_id(lots: Iterable[Lot]) -> dict[str, Lot]:
+    return {lot.id: lot for lot in lots}
+
+
+def _in_force(subscriptions: Mapping[str, Subscription]) -> dict[str, Subscription | str]:
+    """Ended is ended, whichever of several words of it came first."""
+    return {name: "ended" if s.ended else s for name, s in subscriptions.items()}
+
+
+def _named(name: object) -> str:
+    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+
+
+def _said(value: object) -> str:
+    match value:
+        case None:
+            return "none"
+        case Spent():
+            return f"allowance {value.allowance_nano}, in all {value.total_nano}"
+        case Lot():
+            return f"{value.remaining_nano} of {value.granted_nano} for {value.paid_minor} " + (
+                f"{value.currency}, granted {value.granted_ms}, expires {value.expires_ms}"
+            )
+        case _:
+            return str(value)
