@@ -1,5 +1,6 @@
 """Fixtures that all tests share."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,25 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 
 from tests.support.redis_stack import RedisStack
 from tests.support.redis_stack import redis_stack as open_redis_stack
+
+# The event loop of functions: see a_loop_for_mangum. Made before any of them is imported.
+_loop = asyncio.new_event_loop()
+asyncio.set_event_loop(_loop)
+
+
+@pytest.fixture(autouse=True)
+def a_loop_for_mangum() -> None:
+    """Mangum runs a function on the thread's event loop, as Lambda has one.
+
+    `asyncio.run` of another test leaves the thread without any, and would have dropped unclosed the
+    one that Mangum makes for itself when a function is imported.
+    """
+    asyncio.set_event_loop(_loop)
+
+
+def pytest_unconfigure() -> None:
+    """Nobody needs the loop any more."""
+    _loop.close()
 
 
 @pytest.fixture(scope="session")

@@ -52,9 +52,19 @@ class ScriptedLedger:
 
 def settled(r: Settle) -> Settlement:
     return Settlement(
-        r.user_id, r.event_id, r.cost_nano, r.cost_nano, 0, {}, r.periods.ids, "free", {}, r.now_ms,
+        user_id=r.user_id,
+        event_id=r.event_id,
+        cost_nano=r.cost_nano,
+        allowance_nano=r.cost_nano,
+        overrun_nano=0,
+        lots_nano={},
+        period_ids=r.periods.ids,
+        tier="free",
+        said_tier="",
+        expired_nano={},
+        settled_ms=r.now_ms,
         replayed=False,
-    )  # fmt: skip
+    )
 
 
 class Prices:
