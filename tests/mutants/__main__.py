@@ -75,11 +75,11 @@ def _hunt(console: Console, sources: Path, mutants: Sequence[Mutant], jobs: int)
 def _table(verdicts: Sequence[Verdict], width: int) -> Table:
     """One line a bug; what it would do to the world where there is room."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, expand=True)
-    table.add_column("planted bug", no_wrap=True, min_width=24, ratio=4)
+    table.add_column("planted bug", no_wrap=True)
     if width >= _WIDE:
-        table.add_column("what would go wrong", no_wrap=True, ratio=8)
+        table.add_column("what would go wrong", no_wrap=True, ratio=5)
     table.add_column("outcome", no_wrap=True)
-    table.add_column("seen by", no_wrap=True, ratio=8)
+    table.add_column("seen by", no_wrap=True, ratio=4)
     table.add_column("s", justify="right", no_wrap=True)
     for verdict in verdicts:
         table.add_row(
