@@ -1,6 +1,7 @@
 // Tollkeeper's overlay: <script src="https://<your upgrade page>/embed.js"></script>
 //
 //   const outcome = await Tollkeeper.open(answer.upgrade_url); // "paid" or "dismissed"
+//   const response = await Tollkeeper.fetch("/api/chat", { method: "POST", body }); // as fetch does
 //
 // "paid" only says what the page has seen: the credits are there once the next check says so.
 (() => {
@@ -34,7 +35,7 @@
     @keyframes fade { from { opacity: 0; } }
   `;
 
-  let isOpen = false;
+  let showing = null;
 
   /**
    * Show the upgrade page over this one.
@@ -44,12 +45,48 @@
    */
   async function open(url) {
     const address = upgradeAddress(url);
-    if (isOpen) throw new Error("Tollkeeper.open: an upgrade page is open already");
-    isOpen = true;
+    if (showing) throw new Error("Tollkeeper.open: an upgrade page is open already");
+    showing = showOverlay(address);
     try {
-      return await showOverlay(address);
+      return await showing;
     } finally {
-      isOpen = false;
+      showing = null;
+    }
+  }
+
+  /**
+   * `fetch`, with a purchase in between: where the app's server answers a block (402, as the SDK's
+   * framework integrations write it), the upgrade page opens, and the same request is sent once
+   * more after the purchase. Takes and answers what `fetch` does.
+   * @returns {Promise<Response>} the first answer when it is no block or the page was dismissed, and
+   *   the second one, whatever it says, after a purchase. Rejects as `fetch` does, and with a
+   *   TypeError for a body that is a stream: it is gone once sent, and could not be sent again
+   */
+  async function fetchAndResume(input, init) {
+    if (init?.body instanceof ReadableStream) {
+      throw new TypeError("Tollkeeper.fetch: a body that is a stream cannot be sent again");
+    }
+    // A Request is used up by the first fetch. Anything else can be handed over twice.
+    const again = input instanceof Request ? input.clone() : input;
+    const response = await fetch(input, init);
+    const url = await blockedUrl(response);
+    return url && (await outcomeOf(url)) === "paid" ? fetch(again, init) : response;
+  }
+
+  /** The `upgrade_url` of an answer that is a block, and whose body stays for the app to read. */
+  async function blockedUrl(response) {
+    if (response.status !== 402) return null;
+    const body = await response.clone().json().catch(() => null);
+    return body?.tollkeeper === "blocked" ? body.upgrade_url : null;
+  }
+
+  /** Requests that are stopped at the same moment wait for the one purchase. */
+  async function outcomeOf(url) {
+    try {
+      return await (showing ?? open(url));
+    } catch (error) {
+      console.error(error); // the app still has the 402, and its own way to show it
+      return "dismissed";
     }
   }
 
@@ -159,5 +196,5 @@
     return () => Object.assign(style, { overflow, paddingRight });
   }
 
-  globalThis.Tollkeeper = Object.freeze({ open });
+  globalThis.Tollkeeper = Object.freeze({ open, fetch: fetchAndResume });
 })();
