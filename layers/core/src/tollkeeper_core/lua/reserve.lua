@@ -14,7 +14,6 @@ local ids = { ARGV[7], ARGV[8], ARGV[9] }
 local state = read_state(KEYS[2], ids)
 local tier, why = tier_in_force(KEYS[1], version, ARGV[6], state, now)
 if not tier then return { "status", why } end
-if ARGV[6] ~= "" then state.tier = ARGV[6] end
 local forget_expired = release_expired(state, KEYS[3], now)
 
 local left = room(tier, state, ids, now)
@@ -25,6 +24,7 @@ local from_allowance = math.min(hold, left.a)
 local from_credits = hold - from_allowance
 
 if admitted then
+  if ARGV[6] ~= "" then state.tier = ARGV[6] end
   for _, id in ipairs(ids) do
     local counters = state.counters[id]
     counters.ha, counters.ht = counters.ha + from_allowance, counters.ht + hold

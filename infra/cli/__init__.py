@@ -1,0 +1,1 @@
+"""``tollkeeper``: the owner's commands over the ledger and its record."""

@@ -1,0 +1,109 @@
+"""``python -m infra.cli``, installed as ``tollkeeper``."""
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+
+from botocore.exceptions import BotoCoreError, ClientError
+from tollkeeper_core.domain.ledger import LedgerError
+from tollkeeper_core.domain.ports import SourceError
+from tollkeeper_core.domain.record import RecordError
+from tollkeeper_core.services.sync_config import ConfigError
+
+from infra.cli import commands
+from infra.cli.connection import connect
+from infra.cli.screen import fail
+
+_DESCRIPTION = "The owner's commands over the ledger and its record (docs/ledger.md)."
+_EPILOG = """
+Region and credentials are those that boto3 finds (AWS_REGION, AWS_PROFILE, ...). For the local
+cloud: AWS_ENDPOINT_URL=<aws, as make dev prints it> AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=local
+AWS_SECRET_ACCESS_KEY=local, and --stage local.
+"""
+
+#: 1 is verify's: it found differences.
+_FAILED, _STOPPED = 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; answer the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        with connect(options.stage, options.region, options.bucket) as stage:
+            code: int = options.run(stage, options)
+            return code
+    except (RecordError, ConfigError, SourceError, LedgerError) as error:
+        fail(error)
+    except (BotoCoreError, ClientError) as error:
+        fail(error)
+    except KeyboardInterrupt:
+        fail(RuntimeError("Stopped. Run it again: it takes up what is missing."))
+        return _STOPPED
+    return _FAILED
+
+
+def _parser() -> ArgumentParser:
+    common = ArgumentParser(add_help=False)
+    stage = os.environ.get("TOLLKEEPER_STAGE")
+    common.add_argument("--stage", default=stage, required=stage is None, help="the installation")
+    common.add_argument("--region", help="AWS region, such as eu-west-1")
+    common.add_argument("--bucket", help="the archive, where it is not the stack's own")
+    asks = ArgumentParser(add_help=False)
+    asks.add_argument("--yes", action="store_true", help="ask nothing")
+
+    parser = ArgumentParser(prog="tollkeeper", description=_DESCRIPTION, epilog=_EPILOG)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    rebuild = subparsers.add_parser(
+        "rebuild", parents=[common, asks], help="bring an emptied Redis back from the archive"
+    )
+    rebuild.add_argument(
+        "--force",
+        action="store_true",
+        help="stop traffic, delete every user's state, and write the archive's in its place",
+    )
+    rebuild.add_argument(
+        "--grace",
+        type=float,
+        default=75.0,
+        metavar="SECONDS",
+        help="how long a function may still be archiving what it settled before (75)",
+    )
+    rebuild.set_defaults(run=commands.rebuild)
+
+    verify = subparsers.add_parser(
+        "verify", parents=[common], help="compare the live state with the archive (1: they differ)"
+    )
+    verify.set_defaults(run=commands.verify)
+
+    export = subparsers.add_parser(
+        "export", parents=[common], help="all that is held about a person, as JSON"
+    )
+    export.set_defaults(run=commands.export)
+
+    forget = subparsers.add_parser(
+        "forget", parents=[common, asks], help="a person's data, away; the money totals stay true"
+    )
+    forget.set_defaults(run=commands.forget)
+
+    revoke = subparsers.add_parser(
+        "revoke", parents=[common], help="take back the credits of a refunded purchase"
+    )
+    revoke.set_defaults(run=commands.revoke)
+
+    for command in (export, forget, revoke):
+        command.add_argument("user", metavar="USER", help="by the app's own id")
+    revoke.add_argument("purchase", metavar="PURCHASE", help="Stripe's id of it (cs_..., in_...)")
+    revoke.add_argument(
+        "--refunded",
+        type=int,
+        required=True,
+        metavar="MINOR",
+        help="all that was refunded of it so far, in minor units (cents)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

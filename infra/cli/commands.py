@@ -1,0 +1,107 @@
+"""Each command: a connection -> a service -> what came of it. Answers the exit code."""
+
+import secrets
+import sys
+import time
+from argparse import Namespace
+
+from tollkeeper_core.adapters.workbench import open_workbench
+from tollkeeper_core.domain.money import format_minor, format_usd
+from tollkeeper_core.services.export import Export
+from tollkeeper_core.services.forget import Forget
+from tollkeeper_core.services.rebuild import Rebuild
+from tollkeeper_core.services.sync_config import SyncConfig
+from tollkeeper_core.services.take_back import TakeBack
+from tollkeeper_core.services.verify import Verify
+
+from infra.cli.connection import Connection
+from infra.cli.screen import confirm, progress, say, show_differences
+
+#: How often, and how many seconds apart, a user who differs is looked at: a settlement is on record
+#: a moment after it is made.
+_TRIES, _PAUSE_S = 4, 3.0
+
+
+def clock() -> int:
+    """Now, epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+def rebuild(at: Connection, options: Namespace) -> int:
+    """The state of an emptied Redis, from the archive."""
+    service = Rebuild(
+        at.record,
+        at.admin,
+        open_workbench,
+        SyncConfig(at.source, at.admin, clock),
+        clock,
+        time.sleep,
+        options.grace,
+    )
+    service.refuse(force=options.force)
+    what = "Delete every user's state in" if options.force else "Write the archive into"
+    confirm(f"{what} the Redis of stage {at.stage}?", yes=options.yes)
+    with progress() as tell:
+        done = service(tell, force=options.force)
+    say(
+        f"✓ {done.users} users from {done.postings} postings in {done.objects} objects; "
+        f"{done.settlements} settled events are known again. Traffic is let in.",
+        "green",
+    )
+    say("  Redrive the dead-letter queue if usage came to lie there meanwhile (docs/ledger.md).")
+    for user_id, problem in done.problems:
+        say(f"  ! {user_id}: {problem}", "yellow")
+    if done.problems_count > len(done.problems):
+        say(f"  ! {done.problems_count - len(done.problems)} more: tollkeeper verify", "yellow")
+    return 0
+
+
+def verify(at: Connection, _: Namespace) -> int:
+    """1 where live state and archive differ."""
+    service = Verify(at.record, at.admin, open_workbench, clock, time.sleep, _TRIES, _PAUSE_S)
+    with progress() as tell:
+        count = show_differences(service(tell))
+    if not count:
+        say("✓ Live state and archive agree.", "green")
+        return 0
+    say(f"✗ {count} differences.", "red")
+    return 1
+
+
+def export(at: Connection, options: Namespace) -> int:
+    """JSON on stdout."""
+    with progress() as tell:
+        for piece in Export(at.record, at.admin, open_workbench)(options.user, tell):
+            sys.stdout.write(piece)
+    return 0
+
+
+def forget(at: Connection, options: Namespace) -> int:
+    """A person, away for good."""
+    confirm(
+        f"Forget {options.user!r} in stage {at.stage}: their credits, tier and usage are gone, and "
+        "nothing brings them back?",
+        yes=options.yes,
+    )
+    with progress() as tell:
+        done = Forget(at.record, at.admin, lambda: secrets.token_hex(64))(options.user, tell)
+    say(
+        f"✓ {done.keys} keys deleted; {done.postings} postings in {done.objects} objects bear no "
+        "name any more.",
+        "green",
+    )
+    return 0
+
+
+def revoke(at: Connection, options: Namespace) -> int:
+    """Credits, taken back by hand."""
+    taken = TakeBack(at.admin, at.record, clock)(options.user, options.purchase, options.refunded)
+    (state,) = at.admin.states([options.user])
+    currency = state.purchases[taken.purchase_id].currency
+    say(
+        f"✓ {format_minor(taken.refunded_minor, currency)} of {taken.purchase_id} are refunded: "
+        f"{format_usd(taken.from_lot_nano)} USD of AI spend taken from the lot, "
+        f"{format_usd(taken.owed_nano)} USD were used already and are owed.",
+        "green",
+    )
+    return 0

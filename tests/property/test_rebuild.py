@@ -1,0 +1,164 @@
+"""Any history, archived in any order and any number of times: emptied, rebuilt, and as before."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
+from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.ledger import Grant, Settle, Settlement, SubscriptionState
+from tollkeeper_core.domain.postings import (
+    Posting,
+    grant_postings,
+    settlement_postings,
+    subscription_postings,
+)
+
+from tests.property.test_ledger_against_model import CONFIGS, Ledger
+from tests.support.ledger_model import DAY_MS, Charge
+from tests.support.record import Owner, owner, s3
+from tests.support.redis_stack import RedisStack
+
+MARKERS_MS = 16 * DAY_MS
+
+
+class Charges(dict[str, Charge]):
+    """The model's charges; those that a redelivery could not find any more are not told."""
+
+    def __init__(self, known: dict[str, Charge], told: set[str]) -> None:
+        super().__init__(known.items())
+        self.untold = set(known.keys()) - told
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in super().__iter__() if name not in self.untold)
+
+
+class RebuiltLedger(Ledger):
+    """The machine that holds scripts against model, and loses its Redis at any moment."""
+
+    owner: ClassVar[Owner]
+
+    @initialize()
+    def begin(self) -> None:
+        for page in self.owner.record.versions():
+            for old in page:
+                self.owner.record.replace(old, None)
+        self.stack.flush()
+        self.sets: dict[str, list[Posting]] = {}
+        self.batches: list[list[Posting]] = []
+        super().begin()
+
+    def record(self, postings: list[Posting]) -> None:
+        super().record(postings)
+        if postings:
+            self.sets[postings[0].set_id] = postings
+            self.batches.append(postings)
+
+    @rule(
+        sub=st.sampled_from(["sub_1", "sub_2"]),
+        tier=st.sampled_from(["capped", "pro", "open"]),
+        until=st.sampled_from([0, DAY_MS, 40 * DAY_MS]),
+        at=st.integers(0, 5),
+        kind=st.integers(0, 2),
+    )
+    def subscribe(self, sub: str, tier: str, until: int, at: int, kind: int) -> None:
+        super().subscribe(sub, tier, until, at, kind)
+        until_ms = self.now_ms + until if until and kind != 2 else 0
+        state = SubscriptionState(
+            self.user, sub, "plan", tier, until_ms, (at, kind), None, self.now_ms
+        )
+        self.record(subscription_postings(state))
+
+    @rule(seed=st.randoms(use_true_random=False), data=st.data())
+    def lose_redis(self, seed: Any, data: st.DataObject) -> None:
+        """Batches reach the archive in any order and mix, some of them again."""
+        self.owner.now_ms, self.owner.config = self.now_ms, self.model.config
+        again = seed.sample(self.batches, seed.randint(0, len(self.batches)))
+        batches = [*self.batches, *again]
+        seed.shuffle(batches)
+        while batches:
+            size = seed.randint(1, 10)
+            mixed, batches = [p for b in batches[:size] for p in b], batches[size:]
+            self.owner.record.write(mixed)
+        assert self.owner.verify() == []
+        before = self.kept()
+        self.stack.flush()
+
+        self.owner.rebuild()
+
+        self.forget_what_is_not_on_record()
+        assert self.kept() == before
+        assert self.owner.verify() == []
+        loaded = self.store.load()
+        assert loaded is not None
+        self.version = loaded[0]
+
+    def kept(self) -> dict[str, Any]:
+        """What must outlive Redis, as it is stored."""
+        stored = self.owner.admin.dump(self.user)
+        (state,) = self.owner.admin.states([self.user])
+        stem = f"tk:{{{self.user.replace(':', '%3A')}}}"
+        markers = {
+            answer["event"]: answer
+            for name, text in stored.items()
+            if name.startswith(f"{stem}:e:")
+            for flat in [json.loads(text)]
+            for answer in [dict(zip(flat[::2], flat[1::2], strict=True))]
+            if answer["cost"] != "0" and int(answer["settled"]) + MARKERS_MS > self.now_ms
+        }
+        return {
+            "markers": markers,
+            "lots": stored.get(stem, {}).get("lots", ""),
+            "owed": state.owed_nano,
+            "purchases": {
+                name: json.loads(text)
+                for name, text in stored.get(f"{stem}:buys", {}).items()
+                if not name.startswith("early:")
+            },
+            "subscriptions": {
+                name: "ended" if text.split(" ")[1] == "2" else text
+                for name, text in stored.get(f"{stem}:subs", {}).items()
+            },
+        }
+
+    def forget_what_is_not_on_record(self) -> None:
+        """Holds, answers of checks, calls that cost nothing, and the tier said since the last
+        settlement: docs/ledger.md, "What does not come back".
+        """
+        usage = [s[0] for s in self.sets.values() if s[0].kind == "settle"]
+        said = max(((p.at_ms, p.id, p.terms["said_tier"]) for p in usage), default=(0, "", ""))
+        self.model.said = said[2] or None
+        self.model.holds.clear()
+        self.model.answers.clear()
+        found = {p.terms["event_id"] for p in usage if p.at_ms + MARKERS_MS > self.now_ms}
+        self.model.charges = Charges(self.model.charges, found)
+
+    @rule()
+    def deliver_everything_again(self) -> None:
+        for event in list(self.model.charges):
+            request = Settle(self.user, event, 1, None, self.periods, self.now_ms)
+            (got,) = self.store.settle([request], self.version)
+            assert isinstance(got, Settlement)
+            if postings := settlement_postings(got):
+                assert got.replayed
+                assert postings == self.sets[postings[0].set_id]
+        for lot in self.model.lots:
+            grant = Grant(self.user, lot, "other", 1, 1, "usd", None, None, self.now_ms)
+            postings = grant_postings(self.store.grant(grant))
+            assert postings == self.sets[postings[0].set_id]
+
+
+def test_a_lost_redis_comes_back_from_the_archive(redis: RedisStack, store: RedisStore) -> None:
+    RebuiltLedger.stack, RebuiltLedger.store = redis, store
+    case: Any = RebuiltLedger.TestCase
+    case.settings = settings(
+        max_examples=15,
+        stateful_step_count=25,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    with s3() as client, owner(redis, client, CONFIGS[0], 0) as RebuiltLedger.owner:
+        case("runTest").runTest()
