@@ -54,6 +54,14 @@ test: $(VENV)/.dev .venv-sam/.done ## Run all tests (ARGS="-k name" for some)
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
+.PHONY: mutants
+mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
+	@$(BIN)/python -m tests.mutants $(ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure the ledger: ratios within one run, into docs/bench
+	@$(BIN)/python -m tests.bench $(ARGS)
+
 .PHONY: check
 check: $(VENV)/.dev .venv-sam/.done ## Lint, format, types, import rules, template
 	@$(BIN)/ruff check .
