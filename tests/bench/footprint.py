@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 
+from tollkeeper_core.adapters import redis_keys as keys
+
 from tests.bench.findings import Finding, Target, counted
 from tests.bench.scale import Scale
-from tests.bench.users import BUYER, HEAVY, MARKED_DAYS, NEVER_BOUGHT, bytes_of
+from tests.bench.users import BUYER, HEAVY, NEVER_BOUGHT, bytes_of
 from tests.bench.world import DAY_MS, HOLD_MS, NOW_MS, World
 
 BYTES = "Redis bytes a user"
@@ -15,10 +17,10 @@ CHECK_TARGET, SETTLE_TARGET = Target(5), Target(6)
 def measure(world: World, scale: Scale) -> Iterator[Finding]:
     """Bytes by MEMORY USAGE, commands by INFO commandstats."""
     for life in (NEVER_BOUGHT, BUYER, HEAVY):
-        life.live(world, life.name)
+        life.live(world, life.name, scale.days)
         kinds = bytes_of(world, life.name)
         detail = ", ".join(f"{kind} {size:,}" for kind, size in sorted(kinds.items()))
-        yield Finding(BYTES, f"{life.name}, {MARKED_DAYS} days", counted(sum(kinds.values())),
+        yield Finding(BYTES, f"{life.name}, {scale.days} days", counted(sum(kinds.values())),
                       "bytes", detail)  # fmt: skip
     yield from _a_call(world)
     yield from _commands(world)
@@ -33,7 +35,7 @@ def _a_call(world: World) -> Iterator[Finding]:
     world.settle([world.usage(user, held.reservation_id)])
     after = sum(bytes_of(world, user).values())
     yield Finding(BYTES, "one call under way", counted(between - before), "bytes")
-    days = f"for {MARKED_DAYS} days, as long as a repetition may come"
+    days = f"for {keys.SETTLED_S // keys.DAY_S} days, as long as a repetition may come"
     yield Finding(BYTES, "one call settled", counted(after - before), "bytes", days)
 
 

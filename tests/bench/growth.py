@@ -26,8 +26,8 @@ from tests.bench.world import HOLD_MS, NOW_MS, World, open_world
 SECTION = "A check as things grow"
 TARGET = Target(1.5)
 #: Of ten users one buys; a million of them fill two gigabytes.
-_FREE = Life("free", days=1, calls_a_day=1)
-_PAYING = Life("paying", days=1, calls_a_day=1, lots=2)
+_FREE = Life("free", calls_a_day=1)
+_PAYING = Life("paying", calls_a_day=1, lots=2)
 _PAYING_EVERY = 10
 
 
@@ -57,8 +57,8 @@ def measure(world: World, scale: Scale, rng: Random) -> Iterator[Finding]:
 
 def populate(world: World, users: int) -> None:
     """Numbered from 0; every tenth has bought."""
-    _FREE.live(world, "free")
-    _PAYING.live(world, "paying")
+    _FREE.live(world, "free", days=1)
+    _PAYING.live(world, "paying", days=1)
     payers = users // _PAYING_EVERY
     fill(world, "paying", 0, payers - 1)
     fill(world, "free", payers, users - 1)

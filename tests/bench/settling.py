@@ -18,23 +18,25 @@ from tests.bench.world import NOW_MS, World, distant
 
 SECTION = "Settling in batches against one by one"
 TARGET = Target(8, at_least=True)
-BATCHES = (10, 25)
+BATCHES = (10, 25, 50)
 #: Lambda and Upstash in one region (upstash.com/blog/edge-caching-benchmark: "1 ms").
 ROUND_TRIP_MS = 1
 _USERS = 50
+#: Settled in one turn by each contender: full batches of every size.
+_EVENTS = 50
 
 
 def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> Iterator[Finding]:
     """The store alone, the same with a network before it, and the whole consumer."""
-    events = scale.events
+    events = _EVENTS
 
     def sizes(turn: Callable[[int], Turn]) -> Race:
         return race({str(size): turn(size) for size in (1, *BATCHES)}, scale.rounds, rng)
 
     store = sizes(lambda size: _store_turn(world, world.store, size, events))
     yield from _findings("store, no network", store)
-    with distant(world, ROUND_TRIP_MS) as far:
-        remote = sizes(lambda size: _store_turn(world, far, size, events))
+    far = distant(world, ROUND_TRIP_MS)
+    remote = sizes(lambda size: _store_turn(world, far, size, events))
     yield from _findings(f"store, {ROUND_TRIP_MS} ms away", remote)
     consumer = sizes(lambda size: _consumer_turn(world, functions, size, events))
     yield from _findings("consumer and archive", consumer)

@@ -8,9 +8,6 @@ from tollkeeper_core.domain.ledger import Grant
 
 from tests.bench.world import DAY_MS, NOW_MS, World
 
-#: So long are the answers of checks and settlements kept.
-MARKED_DAYS = 16
-
 # A copy's keys differ in the user's name only. Nothing but this benchmark runs it.
 _COPY = """
 for n = tonumber(ARGV[1]), tonumber(ARGV[2]) do
@@ -24,25 +21,24 @@ _COPIES_A_STEP = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """What a user has done until now: ``calls_a_day`` on each of the last days, and purchases."""
+    """What a user does: ``calls_a_day``, and purchases before."""
 
     name: str
-    days: int
     calls_a_day: int
     lots: int = 0
 
-    def live(self, world: World, user: str) -> None:
-        """Do all that through the store."""
+    def live(self, world: World, user: str, days: int) -> None:
+        """Do all that through the store, on each of the last days."""
         for n in range(self.lots):
             buy(world, user, n)
-        for day in reversed(range(self.days)):
+        for day in reversed(range(days)):
             for _ in range(self.calls_a_day):
                 world.call(user, NOW_MS - day * DAY_MS)
 
 
-NEVER_BOUGHT = Life("never bought: 1 call a day", MARKED_DAYS, 1)
-BUYER = Life("buyer: 5 calls a day, 2 lots", MARKED_DAYS, 5, lots=2)
-HEAVY = Life("heavy: 50 calls a day, 5 lots", MARKED_DAYS, 50, lots=5)
+NEVER_BOUGHT = Life("never bought: 1 call a day", 1)
+BUYER = Life("buyer: 5 calls a day, 2 lots", 5, lots=2)
+HEAVY = Life("heavy: 50 calls a day, 5 lots", 50, lots=5)
 
 
 def buy(world: World, user: str, number: int) -> None:

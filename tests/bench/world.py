@@ -10,13 +10,14 @@ import secrets
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
-from typing import Any
+from typing import Any, cast
 
 from redis import Redis
-from tollkeeper_core.adapters.redis_http import LeanRedis
+from tollkeeper_core.adapters.redis_http import LeanRedis, PooledHttp
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import Reservation, Reserve, Settle, Settlement
@@ -154,12 +155,25 @@ def open_world() -> Iterator[World]:
         yield World(url, token, direct)
 
 
-@contextmanager
-def distant(world: World, ms: float) -> Iterator[RedisStore]:
+class _FarHttp(PooledHttp):
+    """Each request waits for a round trip first. A proxy would add its own work to that."""
+
+    round_trip_s = 0.0
+
+    def execute(
+        self, url: str, headers: dict[str, str], command: list[Any], from_pipeline: bool = False
+    ) -> Any:
+        time.sleep(self.round_trip_s)
+        return super().execute(url, headers, command, from_pipeline)
+
+
+def distant(world: World, ms: float) -> RedisStore:
     """The same world's store, a round trip of ``ms`` away."""
-    port = world.url.rpartition(":")[2]
-    with serving("tests.bench.delay", "--to", port, "--ms", str(ms)) as url:
-        yield RedisStore(LeanRedis(url, world.token, DEADLINE_S))
+    client = LeanRedis(world.url, world.token, DEADLINE_S)
+    http = _FarHttp(world.url, DEADLINE_S)
+    http.round_trip_s = ms / 1_000
+    client._http = cast("Any", http)
+    return RedisStore(client)
 
 
 @contextmanager
