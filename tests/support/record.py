@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 BUCKET = "tollkeeper-test-archive"
-NO_LOGIN = {"aws_access_key_id": "none", "aws_secret_access_key": "none"}
 
 
 def quiet(step: str, done: int, total: int | None = None, detail: str = "") -> None:
@@ -36,7 +35,12 @@ def quiet(step: str, done: int, total: int | None = None, detail: str = "") -> N
 def s3(*, versioned: bool = True) -> "Iterator[S3Client]":
     """An empty bucket in this process."""
     with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1", **NO_LOGIN)
+        client = boto3.client(
+            "s3",
+            region_name="us-east-1",
+            aws_access_key_id="none",
+            aws_secret_access_key="none",
+        )
         client.create_bucket(Bucket=BUCKET)
         if versioned:
             client.put_bucket_versioning(

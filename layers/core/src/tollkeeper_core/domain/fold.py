@@ -5,7 +5,7 @@ subscription), what decides is in the set itself, so that any order gives the sa
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
@@ -321,15 +321,9 @@ def _named(name: object) -> str:
     return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
 
 
-def _said(value: object) -> str:
-    match value:
-        case None:
-            return "none"
-        case Spent():
-            return f"allowance {value.allowance_nano}, in all {value.total_nano}"
-        case Lot():
-            return f"{value.remaining_nano} of {value.granted_nano} for {value.paid_minor} " + (
-                f"{value.currency}, granted {value.granted_ms}, expires {value.expires_ms}"
-            )
-        case _:
-            return str(value)
+def _said(value: Any) -> str:
+    """``allowance_nano 20, total_nano 50``: its fields, but whose it is."""
+    if value is None or isinstance(value, str | int):
+        return "none" if value is None else str(value)
+    names = [f.name for f in fields(value) if f.name not in ("user_id", "id", "replayed")]
+    return ", ".join(f"{name} {getattr(value, name)}" for name in names)

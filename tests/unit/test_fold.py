@@ -1,0 +1,260 @@
+"""Postings, read back: every answer as it was, and every state whatever the order."""
+
+import itertools
+
+import pytest
+from tollkeeper_core.domain.fold import (
+    Difference,
+    Spent,
+    Subscription,
+    UserFold,
+    UserState,
+    burn_order,
+    differences,
+    sets_of,
+    settlement_of,
+    unbalanced,
+)
+from tollkeeper_core.domain.ledger import (
+    Granted,
+    Lot,
+    Revoke,
+    Revoked,
+    Settlement,
+    SubscriptionState,
+)
+from tollkeeper_core.domain.periods import cutoffs
+from tollkeeper_core.domain.postings import (
+    Posting,
+    grant_postings,
+    refund_postings,
+    revocation_postings,
+    settlement_postings,
+    subscription_postings,
+)
+
+NOW_MS = 1_795_600_000_000  # 2026-11-25
+DAY_MS = 86_400_000
+IDS = ("d:2026-11-25", "w:2026-11-23", "m:2026-11")
+
+
+def settled(event: str = "e1", cost: int = 100, at_ms: int = NOW_MS, **more: object) -> Settlement:
+    fields: dict[str, object] = {
+        "allowance_nano": cost, "overrun_nano": 0, "lots_nano": {}, "period_ids": IDS,
+        "tier": "free", "said_tier": "", "expired_nano": {}, **more,
+    }  # fmt: skip
+    return Settlement("a:b", event, cost, settled_ms=at_ms, replayed=True, **fields)  # type: ignore[arg-type]  # as the fields say
+
+
+def granted(purchase: str = "cs_1", nano: int = 1_000, **more: object) -> Granted:
+    fields: dict[str, object] = {
+        "paid_minor": 500, "currency": "eur", "expires_ms": None, "repaid_nano": 0, **more,
+    }  # fmt: skip
+    return Granted(
+        "a:b",
+        purchase,
+        "plus",
+        nano,
+        granted_ms=NOW_MS,
+        refunded_minor=0,
+        replayed=True,
+        **fields,  # type: ignore[arg-type]  # as the fields say
+    )
+
+
+def revoked(minor: int, nano: int, from_lot: int) -> Revoked:
+    return Revoked(
+        "a:b", "cs_1", "plus", minor, nano, from_lot, nano - from_lot, NOW_MS, replayed=True
+    )
+
+
+def fold(*postings: Posting, now_ms: int = NOW_MS) -> UserFold:
+    folded = UserFold("a:b", cutoffs(now_ms))
+    for lines in sets_of(sorted(postings, key=lambda p: p.id)):
+        folded.add(lines)
+    return folded
+
+
+def told(live: UserState, archive: UserState) -> list[Difference]:
+    return list(differences(live, archive, cutoffs(NOW_MS)))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        settled(),
+        settled("e:1/ é"),
+        settled(cost=100, allowance_nano=60, overrun_nano=10, lots_nano={"cs_2": 30, "cs_1": 10}),
+        settled(cost=30, allowance_nano=0, lots_nano={"cs_1": 30}, tier="pro", said_tier="pro"),
+        settled(expired_nano={"cs_9": 7, "cs_3": 1}),
+        settled(cost=12, allowance_nano=0, lots_nano={f"cs_{n}": 1 for n in range(12, 0, -1)}),
+    ],
+)
+def test_a_settlement_reads_back_as_it_was_answered(answer: Settlement) -> None:
+    (lines,) = sets_of(sorted(settlement_postings(answer), key=lambda p: p.id))
+    again = settlement_of(lines)
+    assert again == answer
+    assert again is not None
+    assert list(again.lots_nano) == list(answer.lots_nano)
+    assert list(again.expired_nano) == list(answer.expired_nano)
+
+
+def test_a_call_that_cost_nothing_leaves_no_set_but_what_it_found_expired() -> None:
+    assert settlement_postings(settled(cost=0)) == []
+    (lines,) = sets_of(settlement_postings(settled(cost=0, expired_nano={"cs_1": 5})))
+    assert settlement_of(lines) is None
+    assert {line.kind for line in lines} == {"expire"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        granted(),
+        granted(paid_minor=0),
+        granted(repaid_nano=1_000, paid_minor=0),
+        granted(expires_ms=NOW_MS + DAY_MS, repaid_nano=1),
+    ],
+)
+def test_a_purchase_reads_back_whatever_lines_were_0(answer: Granted) -> None:
+    assert fold(*grant_postings(answer)).result().purchases == {"cs_1": answer}
+
+
+def test_the_state_is_the_same_in_any_order() -> None:
+    sets = [
+        grant_postings(granted(repaid_nano=100)),
+        settlement_postings(settled("e1", 50, allowance_nano=20, lots_nano={"cs_1": 30})),
+        settlement_postings(settled("e2", 7, NOW_MS + 1, said_tier="pro")),
+        revocation_postings(revoked(100, 200, 200)),
+        revocation_postings(revoked(300, 400, 350)),
+    ]
+    results = []
+    for order in itertools.permutations(sets):
+        folded = UserFold("a:b", cutoffs(NOW_MS))
+        for lines in order:
+            folded.add(lines)
+        results.append(folded.result())
+
+    assert all(result == results[0] for result in results)
+    state = results[0]
+    assert state.spent == dict.fromkeys(IDS, Spent(27, 57))
+    assert [lot.remaining_nano for lot in state.lots] == [900 - 30 - 200 - 350]
+    assert state.owed_nano == -100 + 50
+    assert (state.said_tier, state.settled_ms) == ("pro", NOW_MS + 1)
+    assert state.revoked_nano("cs_1") == 600
+
+
+def test_periods_that_are_not_kept_any_more_are_left_out() -> None:
+    old = settled("e1", at_ms=NOW_MS - 40 * DAY_MS, period_ids=("d:2026-10-16", *IDS[1:]))
+    assert set(fold(*settlement_postings(old)).result().spent) == set(IDS[1:])
+
+
+def test_lots_come_in_burn_order_without_those_that_are_used_up() -> None:
+    state = fold(
+        *grant_postings(granted("never")),
+        *grant_postings(granted("later", expires_ms=NOW_MS + 2)),
+        *grant_postings(granted("soon", expires_ms=NOW_MS + 1)),
+        *grant_postings(granted("empty")),
+        *settlement_postings(settled(cost=1_000, allowance_nano=0, lots_nano={"empty": 1_000})),
+    ).result()
+    assert [lot.id for lot in state.lots] == ["soon", "later", "never"]
+    assert list(state.lots) == sorted(state.lots, key=burn_order)
+
+
+def test_the_newest_word_on_a_subscription_counts_and_its_end_for_good() -> None:
+    def word(at: int, kind: int, until_ms: int, tier: str = "pro") -> list[Posting]:
+        return subscription_postings(
+            SubscriptionState("a:b", "sub_1", "p", tier, until_ms, (at, kind), None, NOW_MS)
+        )
+
+    words = [word(1, 0, 10), word(3, 1, 30, "max"), word(3, 1, 20), word(2, 1, 99)]
+    for order in itertools.permutations(words):
+        folded = UserFold("a:b", cutoffs(NOW_MS))
+        for lines in order:
+            folded.add(lines)
+        assert folded.result().subscriptions == {"sub_1": Subscription((3, 1), 30, "max", "p")}
+
+    ended = fold(*itertools.chain(*words), *word(2, 2, 0)).result()
+    assert ended.subscriptions["sub_1"].ended
+
+
+def test_a_refund_of_a_purchase_that_is_not_there_yet_is_kept() -> None:
+    heard = [refund_postings(Revoke("a:b", "cs_9", minor, NOW_MS + minor)) for minor in (200, 50)]
+    state = fold(*itertools.chain(*heard)).result()
+    assert state.early == {"cs_9": 200}
+    assert state.lots == ()
+
+
+def test_what_is_wrong_with_a_record_is_told() -> None:
+    lines = settlement_postings(settled())
+    assert not unbalanced(lines)
+    assert unbalanced(lines[:1])
+    assert "does not sum to zero" in fold(lines[0]).problems[0]
+
+    orphan = settled(cost=5, allowance_nano=0, lots_nano={"cs_7": 5})
+    folded = fold(*settlement_postings(orphan))
+    folded.result()
+    assert folded.problems == ["lot cs_7 stands at -5, its purchase not on record"]
+
+
+def test_each_difference_is_told_and_what_is_equal_is_not() -> None:
+    def state() -> UserState:
+        return fold(
+            *settlement_postings(settled(cost=50, allowance_nano=20, lots_nano={"cs_1": 30})),
+            *grant_postings(granted("cs_1")),
+            *grant_postings(granted("cs_2")),
+            *revocation_postings(revoked(100, 200, 150)),
+            *subscription_postings(
+                SubscriptionState("a:b", "sub_1", "p", "pro", 9, (1, 0), None, NOW_MS)
+            ),
+        ).result()
+
+    assert told(state(), state()) == []
+    live = state()
+    live.spent["d:2020-01-01"] = Spent(2, 2)  # long past: nobody has to keep it
+    assert told(live, state()) == []
+
+    live = state()
+    live.spent[IDS[0]] = Spent(20, 51)
+    assert told(live, state()) == [
+        Difference(
+            "a:b",
+            f"spent in {IDS[0]}",
+            "allowance_nano 20, total_nano 51",
+            "allowance_nano 20, total_nano 50",
+        )
+    ]
+    live = state()
+    del live.spent[IDS[2]]
+    live.spent["d:2026-11-24"] = Spent(0, 1)
+    assert [d.what for d in told(live, state())] == ["spent in d:2026-11-24", f"spent in {IDS[2]}"]
+
+    live = state()
+    live.lots = live.lots[:1]
+    live.owed_nano += 1
+    live.subscriptions = {}
+    live.purchases.pop("cs_2")
+    live.revocations.clear()
+    assert [d.what for d in told(live, state())] == [
+        "lot cs_2", "owed usd", "purchase cs_2", "refund of cs_1, 100", "subscription sub_1",
+    ]  # fmt: skip
+
+    live = state()
+    live.lots = tuple(reversed(live.lots))
+    assert [d.what for d in told(live, state())] == ["burn order"]
+
+
+def test_an_end_is_an_end_whichever_word_of_it_came_first() -> None:
+    live, archive = UserState("u"), UserState("u")
+    live.subscriptions["s"] = Subscription((5, 2), 0, "pro", "p")
+    archive.subscriptions["s"] = Subscription((6, 2), 0, "pro", "p")
+    assert told(live, archive) == []
+    archive.subscriptions["s"] = Subscription((6, 1), 0, "pro", "p")
+    assert told(live, archive)
+
+
+def test_a_lot_says_what_it_is() -> None:
+    live, archive = UserState("u"), UserState("u")
+    live.lots = (Lot("cs_1", 10, 9, 500, "usd", None, 1),)
+    (difference,) = told(live, archive)
+    assert difference.archive == "none"
+    assert difference.live.startswith("granted_nano 10, remaining_nano 9, paid_minor 500")
