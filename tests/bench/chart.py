@@ -44,9 +44,9 @@ def svg(findings: Sequence[Finding], facts: str) -> str:
             "<style>"
             "text{font:13px system-ui,sans-serif;fill:#1f2937}"
             ".title{font-weight:600;font-size:15px}.note{font-size:11px;fill:#6b7280}"
-            ".page{fill:#ffffff}"
+            ".page{fill:#ffffff}.spread{stroke:#111827;stroke-width:2;stroke-opacity:.6}"
             "@media(prefers-color-scheme:dark){text{fill:#e5e7eb}.note{fill:#9ca3af}"
-            ".page{fill:#111827}}"
+            ".page{fill:#111827}.spread{stroke:#f9fafb}}"
             "</style>",
             f'<rect class="page" width="{_WIDTH}" height="{height}" rx="8"/>',
             *parts,
@@ -70,9 +70,8 @@ def _panel(panel: Panel, bars: Sequence[Finding], top: int) -> list[str]:
             f'<rect x="{_LABEL}" y="{middle - _BAR // 2}" width="{value.median * scale:.1f}" '
             f'height="{_BAR}" rx="3" fill="{colour}"/>',
             f'<line x1="{_LABEL + value.low * scale:.1f}" x2="{_LABEL + value.high * scale:.1f}" '
-            f'y1="{middle}" y2="{middle}" stroke="#111827" stroke-opacity=".55" stroke-width="2"/>',
-            f'<text x="{_LABEL + value.high * scale + 8:.1f}" y="{middle + 4}">'
-            f"{value.median:.2f}×</text>",
+            f'y1="{middle}" y2="{middle}" class="spread"/>',
+            f'<text x="{_WIDTH - 16}" y="{middle + 4}" text-anchor="end">{bar.shown}</text>',
         ]
     at = _LABEL + target * scale
     bottom = first + len(bars) * _ROW

@@ -22,13 +22,13 @@ BATCHES = (10, 25, 50)
 #: Lambda and Upstash in one region (upstash.com/blog/edge-caching-benchmark: "1 ms").
 ROUND_TRIP_MS = 1
 _USERS = 50
-#: Settled in one turn by each contender: full batches of every size.
-_EVENTS = 50
+#: For how many requests are counted: full batches of every size.
+_COUNTED = 50
 
 
 def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> Iterator[Finding]:
     """The store alone, the same with a network before it, and the whole consumer."""
-    events = _EVENTS
+    events = scale.events
 
     def sizes(turn: Callable[[int], Turn]) -> Race:
         return race({str(size): turn(size) for size in (1, *BATCHES)}, scale.rounds, rng)
@@ -41,8 +41,8 @@ def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> It
     consumer = sizes(lambda size: _consumer_turn(world, functions, size, events))
     yield from _findings("consumer and archive", consumer)
     for size in (1, *BATCHES):
-        what = f"HTTP requests for {events} events, {size} at a time"
-        yield Finding(SECTION, what, counted(_requests(world, size, events)), "requests")
+        what = f"HTTP requests for {_COUNTED} events, {size} at a time"
+        yield Finding(SECTION, what, counted(_requests(world, size, _COUNTED)), "requests")
 
 
 def _findings(what: str, costs: Race) -> Iterator[Finding]:
