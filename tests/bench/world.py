@@ -146,7 +146,7 @@ class World:
 @contextmanager
 def open_world() -> Iterator[World]:
     """Start both processes, yield, stop both."""
-    token = secrets.token_urlsafe(16)
+    token = secrets.token_hex(16)  # no leading dash: it is an argument
     with (
         RedisServer() as server,
         serving("infra.local.gateway", "--redis-port", str(server.port), "--token", token) as url,
