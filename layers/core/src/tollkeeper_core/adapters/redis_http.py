@@ -176,6 +176,8 @@ class PooledHttp:
         connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
         response = connection.getresponse()
         text = response.read()
+        # Before the connection is kept: whoever cannot read the answer closes it.
+        answer = json.loads(text) if text else None
         if response.will_close:
             connection.close()
         else:
@@ -185,7 +187,7 @@ class PooledHttp:
                     self._idle.append(connection)
             if not keep:
                 connection.close()
-        return response.status, json.loads(text) if text else None
+        return response.status, answer
 
 
 class LeanRedis(Redis):

@@ -1,0 +1,105 @@
+"""The model of the ledger, for requests that arrive late, twice and in another order.
+
+The plain model is asked with clocks that only go forward. Here a request may bring an older
+"now" than one before it, so what the later one had already let go has to stay gone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from tollkeeper_core.domain.config import Config, Tier
+from tollkeeper_core.domain.ledger import Grant, Reserve, Revoke, Settle, SubscriptionState
+
+from tests.support.ledger_model import ModelLot, UserModel
+
+Lines = dict[str, int]
+
+
+@dataclass
+class FaultModel(UserModel):
+    """One user and the configuration. Each ``got_...`` is one request's effect at the server."""
+
+    configs: Sequence[Config] = ()
+    published: int = 0
+    read_ms: int = 0
+    packs: dict[str, str] = field(default_factory=dict)
+    checked_at: dict[str, int] = field(default_factory=dict)
+    settled_at: dict[str, int] = field(default_factory=dict)
+    revocations: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    subs_listed_ms: int = 0
+
+    def tier(self, said: str | None, now_ms: int) -> Tier:
+        # A subscription that had ended when the list was last made is not in it.
+        return super().tier(said, max(now_ms, self.subs_listed_ms))
+
+    def got_publish(self, config: int, read_ms: int) -> None:
+        if read_ms >= self.read_ms:
+            self.published, self.read_ms, self.config = config, read_ms, self.configs[config]
+
+    def got_reserve(self, request: Reserve, config: int) -> None:
+        unknown = request.tier is not None and request.tier not in self.config.tiers
+        if config != self.published or unknown or request.reservation_id in self.answers:
+            return
+        now_ms, ttl_ms = request.now_ms, request.expires_ms - request.now_ms
+        rid, amount = request.reservation_id, request.amount_nano
+        self.reserve(rid, amount, request.tier, request.periods, now_ms, ttl_ms)
+        self.checked_at[rid] = now_ms
+        self._let_go(now_ms)
+
+    def got_settle(self, request: Settle, config: int) -> None:
+        rid, event, now_ms = request.reservation_id, request.event_id, request.now_ms
+        if event in self.charges or (rid not in self.holds and config != self.published):
+            return
+        self.settle(event, request.cost_nano, rid, request.periods, now_ms)
+        self.settled_at[event] = now_ms
+        self._let_go(now_ms)
+
+    def got_grant(self, request: Grant) -> None:
+        name, currency, expires_ms = request.purchase_id, request.currency, request.expires_ms
+        self.packs.setdefault(name, request.pack)
+        paid, at_ms = request.paid_minor, request.now_ms
+        self.grant(ModelLot(name, request.granted_nano, paid, currency, expires_ms, at_ms))
+
+    def got_revoke(self, request: Revoke) -> None:
+        named = (request.purchase_id, request.refunded_minor)
+        taken = None if named in self.revocations else self.revoke(*named)
+        if taken is not None:
+            self.revocations[named] = taken
+
+    def got_subscription(self, state: SubscriptionState) -> None:
+        before = self.subs.get(state.subscription_id)
+        self.subscribe(state.subscription_id, state.tier, state.until_ms, state.version)
+        if self.subs[state.subscription_id] is not before:
+            self.subs_listed_ms = state.now_ms
+
+    def _let_go(self, now_ms: int) -> None:
+        for hold in self.holds.values():
+            hold.open = hold.open and hold.expires_ms > now_ms
+
+    def sets(self, user_id: str) -> dict[str, Lines]:
+        """All sets of postings that there may be: set id -> account -> amount, zeros left out."""
+        name = quote(user_id, safe="@")
+        user, sets = f"user:{name}", dict[str, Lines]()
+        for event, charge in self.charges.items():
+            lots = {f"{user}:lot:{lot}": -nano for lot, nano in charge.lots.items()}
+            own = {f"{user}:usage": charge.cost, f"{user}:allowance": -charge.allowance}
+            sets[f"settle:{name}:{event}"] = own | lots
+            gone = {f"{user}:lot:{lot}": -nano for lot, nano in charge.expired.items()}
+            sets[f"settle:{name}:{event}:expired"] = gone | {"expired": -sum(gone.values())}
+        for lot in self.lots.values():
+            sets[f"grant:{lot.id}"] = {
+                f"{user}:lot:{lot.id}": lot.granted - lot.repaid,
+                f"{user}:owed": lot.repaid,
+                f"sales:{self.packs[lot.id]}": -lot.granted,
+                f"{user}:paid": lot.paid,
+                "cash": -lot.paid,
+            }
+        for (lot_id, refunded), (from_lot, owed) in self.revocations.items():
+            sets[f"revoke:{lot_id}:{refunded}"] = {
+                f"{user}:lot:{lot_id}": -from_lot,
+                f"{user}:owed": -owed,
+                f"sales:{self.packs[lot_id]}": from_lot + owed,
+            }
+        kept = {set_id: {a: n for a, n in lines.items() if n} for set_id, lines in sets.items()}
+        return {set_id: lines for set_id, lines in kept.items() if lines}
