@@ -265,12 +265,25 @@ def display_credits(lots: tuple[Lot, ...], now_ms: int) -> dict[str, tuple[int, 
     The sum over lots of paid x remaining / granted, exact in rationals, rounded down at the end,
     and never 0 while anything remains. Lots past their expiry do not count.
     """
-    from fractions import Fraction  # 10 ms that a user without credits never pays
-
-    worth: dict[str, Fraction] = {}
+    usable: dict[str, list[Lot]] = {}
     for lot in lots:
         if lot.remaining_nano > 0 and (lot.expires_ms is None or lot.expires_ms > now_ms):
-            part = Fraction(lot.paid_minor * lot.remaining_nano, lot.granted_nano)
-            worth[lot.currency] = worth.get(lot.currency, Fraction(0)) + part
-    shown = {currency: max(1, int(value)) for currency, value in worth.items()}
+            usable.setdefault(lot.currency, []).append(lot)
+    shown = {currency: max(1, _worth_minor(some)) for currency, some in usable.items()}
     return {c: (minor, format_minor(minor, c)) for c, minor in sorted(shown.items())}
+
+
+def _worth_minor(lots: list[Lot]) -> int:
+    """The floor of the sum of paid x remaining / granted.
+
+    Each term is rounded down to 2**-128 first, so the sum is short by less than as many of these as
+    there are terms. Only where that may hide a whole unit are the fractions themselves added: their
+    common denominator has a thousand digits for a hundred lots.
+    """
+    parts = [(lot.paid_minor * lot.remaining_nano, lot.granted_nano) for lot in lots]
+    low = sum((above << 128) // below for above, below in parts)
+    if low >> 128 == (low + len(parts)) >> 128:
+        return low >> 128
+    from fractions import Fraction  # 10 ms that a check hardly ever pays
+
+    return int(sum(Fraction(above, below) for above, below in parts))

@@ -37,9 +37,9 @@ local answer = {
   "purchase", ARGV[2], "pack", ARGV[3], "granted", ARGV[4], "paid", ARGV[5], "currency", ARGV[6],
   "expires", ARGV[7], "at", ARGV[1], "repaid", int(repaid),
 }
-local text, left = write_lots(lots), int(owed - repaid)
+local text, sum, left = write_lots(lots), summary(lots), int(owed - repaid)
 redis.call("HSET", KEYS[2], ARGV[2], cjson.encode(answer))
-redis.call("HSET", KEYS[1], "lots", text, "owed", left, "bought", "1")
+redis.call("HSET", KEYS[1], "lots", text, "credits", sum, "owed", left, "bought", "1")
 redis.call("PERSIST", KEYS[1]) -- a buyer is never forgotten for being away
 if ARGV[8] == "1" then redis.call("SET", KEYS[3], "paid", "EX", ARGV[9]) end
 return append(answer, { "status", "ok", "replayed", "0", "refunded", refunded })

@@ -40,7 +40,7 @@ local answer = {
   "status", "ok", "purchase", id, "pack", purchase.pack, "refunded", int(refunded),
   "revoked", int(target - before), "from_lot", int(from_lot), "owed", int(used), "at", ARGV[1],
 }
-local text, debt = write_lots(lots), int(owed + used)
+local text, sum, debt = write_lots(lots), summary(lots), int(owed + used)
 redis.call("HSET", KEYS[2], "revoked:" .. id, int(target), name, cjson.encode(answer))
-redis.call("HSET", KEYS[1], "lots", text, "owed", debt)
+redis.call("HSET", KEYS[1], "lots", text, "credits", sum, "owed", debt)
 return append(answer, { "replayed", "0" })

@@ -45,10 +45,12 @@ end
 
 -- Lots past their expiry lose what remains: nothing may use it any more, and the record shows it.
 local expired = {}
-for _, lot in ipairs(state.lots) do
-  if lot.remaining > 0 and not usable(lot, now) then
-    expired[#expired + 1] = lot.id .. "=" .. int(lot.remaining)
-    lot.remaining = 0
+if not sum_of_lots(state, now) then
+  for _, lot in ipairs(lots_of(state)) do
+    if lot.remaining > 0 and not usable(lot, now) then
+      expired[#expired + 1] = lot.id .. "=" .. int(lot.remaining)
+      lot.remaining = 0
+    end
   end
 end
 
@@ -58,7 +60,7 @@ local from_allowance = math.min(cost, left.a)
 local from_credits = math.min(cost - from_allowance, left.credits)
 local overrun = cost - from_allowance - from_credits
 local burnt = {}
-for _, lot in ipairs(state.lots) do
+for _, lot in ipairs(from_credits > 0 and lots_of(state) or {}) do
   if from_credits > 0 and usable(lot, now) then
     local part = math.min(from_credits, lot.remaining)
     lot.remaining, from_credits = lot.remaining - part, from_credits - part

@@ -8,6 +8,8 @@
 --   <period id>  "a t ha ht": settled by the allowance, settled in all, and the same held
 --   periods      comma list of the period ids that the hash holds
 --   lots         "id,granted,remaining,paid,currency,expires,at;..." in burn order; expires 0: never
+--   credits      "total first": what the lots hold in all, and when the first of them expires (0:
+--                never); where it is missing the lots are read instead
 --   held         credits held
 --   expiry       no hold expires before this; "" when none is open
 --   tier         the tier that the app said last
@@ -67,6 +69,29 @@ local function usable(lot, now)
   return lot.remaining > 0 and (lot.expires == 0 or lot.expires > now)
 end
 
+-- Kept beside the lots, so that a check need not read a hundred of them to know one sum.
+local function summary(lots)
+  local total, first = 0, 0
+  for _, lot in ipairs(lots) do
+    if lot.remaining > 0 then
+      total = total + lot.remaining
+      if lot.expires ~= 0 and (first == 0 or lot.expires < first) then first = lot.expires end
+    end
+  end
+  return int(total) .. " " .. int(first)
+end
+
+local function lots_of(state)
+  state.lots = state.lots or read_lots(state.lots_text)
+  return state.lots
+end
+
+-- The sum where no lot is past its expiry, else nil: then the lots have to be read.
+local function sum_of_lots(state, now)
+  local total, first = string.match(state.credits, "^(%d+) (%d+)$")
+  if total and (first == "0" or tonumber(first) > now) then return tonumber(total) end
+end
+
 -- Whether there is a configuration. Without one this Redis is new, or was emptied and waits for its
 -- state to come back from the archive: a purchase that was forgotten must not be granted again.
 local function published(config_key)
@@ -75,14 +100,15 @@ end
 
 -- One HMGET for all that a decision needs. `ids`: the period ids of the call.
 local function read_state(key, ids)
-  local v = redis.call("HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", unpack(ids))
+  local v = redis.call(
+    "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", unpack(ids)
+  )
   local state = {
     key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
     expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
-    periods = v[6] or "", counters = {}, fresh = false,
+    periods = v[6] or "", credits = v[7] or "", counters = {}, fresh = false,
   }
-  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[6 + i]) end
-  state.lots = read_lots(state.lots_text)
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[7 + i]) end
   return state
 end
 
@@ -143,8 +169,11 @@ local function prepare_state(state, cutoffs)
     set("periods", table.concat(kept, ","))
     state.fresh = true
   end
-  local lots = write_lots(state.lots)
-  if lots ~= state.lots_text then set("lots", lots) end
+  local lots = state.lots and write_lots(state.lots) or state.lots_text
+  if lots ~= state.lots_text then
+    set("lots", lots)
+    set("credits", summary(state.lots))
+  end
   set("held", int(state.held))
   set("expiry", state.expiry == math.huge and "" or int(state.expiry))
   set("tier", state.tier)
@@ -197,9 +226,14 @@ local function room(tier, state, ids, now)
       h = math.min(h, nano - counters.t - counters.ht)
     end
   end
-  for _, lot in ipairs(state.lots) do
-    if usable(lot, now) then credits = credits + lot.remaining end
+  local sum = sum_of_lots(state, now)
+  if not sum then
+    sum = 0
+    for _, lot in ipairs(lots_of(state)) do
+      if usable(lot, now) then sum = sum + lot.remaining end
+    end
   end
+  credits = credits + sum
   return { a = math.max(a, 0), h = h, credits = math.max(credits, 0) }
 end
 

@@ -13,10 +13,11 @@ USERS = 100
 
 def read_new(archive: ArchiveReader, bench: Workbench, progress: Progress) -> int:
     """Read every object that the bench has not seen; how many these were."""
-    found = done = 0
+    found = done = listed = 0
     for page in archive.names():
         found += bench.note(page)
-        progress("list", found)
+        listed += len(page)
+        progress("list", listed)
     while names := bench.unread(_NAMES):
         for name, lines in archive.read(names):
             bench.add(lines)

@@ -107,6 +107,7 @@ class Rebuild:
         while (left_s := self.grace_s - (self.clock() - began_ms) / 1000) > 0:
             progress("wait", int(self.grace_s - left_s), int(self.grace_s))
             self.sleep(min(left_s, 1.0))
+        progress("wait", int(self.grace_s), int(self.grace_s))
 
     def _restore(self, bench: Workbench, users: int, rebuilt: Rebuilt, progress: Progress) -> None:
         now_ms, done = self.clock(), 0
