@@ -7,9 +7,6 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from multiprocessing import get_context
-from multiprocessing.queues import Queue
-from queue import Empty
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -23,12 +20,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from tests.faults.processes import play
 from tests.faults.runs import FaultRunError, Figures, world
 from tests.faults.schedule import Fault
-
-_POLL_S = 1.0
-#: What a run's process sends: the figures, or the message and the reason of a failure.
-_Result = tuple[int, Figures | None, str]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,10 +66,6 @@ def _replay(console: Console, seed: int) -> int:
 def _play(
     console: Console, seeds: range, processes: int
 ) -> tuple[list[Figures], list[tuple[int, str]]]:
-    context = get_context("spawn")
-    results: Queue[_Result] = context.Queue()
-    shares = [seeds[n::processes] for n in range(processes)]
-    workers = [context.Process(target=_work, args=(share, results)) for share in shares]
     figures: list[Figures] = []
     failures: list[tuple[int, str]] = []
     columns = (
@@ -85,34 +75,15 @@ def _play(
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    for worker in workers:
-        worker.start()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("fault runs", total=len(seeds))
-        while len(figures) + len(failures) < len(seeds):
-            try:
-                seed, run, message = results.get(timeout=_POLL_S)
-            except Empty:
-                if not any(worker.is_alive() for worker in workers) and results.empty():
-                    break
-                continue
+        for seed, run, message in play(seeds, processes):
             if run is None:
                 failures.append((seed, message))
             else:
                 figures.append(run)
             progress.advance(task)
-    for worker in workers:
-        worker.join()
     return figures, failures
-
-
-def _work(seeds: range, results: "Queue[_Result]") -> None:
-    with world() as opened:
-        for seed in seeds:
-            try:
-                results.put((seed, opened.run(seed), ""))
-            except FaultRunError as error:
-                results.put((seed, None, str(error)))
 
 
 def _table(figures: Sequence[Figures]) -> Table:

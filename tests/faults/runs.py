@@ -5,13 +5,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from random import Random
 from typing import Any, cast
+from unittest.mock import patch
+from zoneinfo import available_timezones
 
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters import redis_store
 from tollkeeper_core.adapters.redis_http import LeanRedis, PooledHttp
 from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain import config
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
 from tollkeeper_core.domain.postings import Posting
@@ -144,7 +148,10 @@ class World:
 @contextmanager
 def world() -> Iterator[World]:
     """A world of its own."""
-    with redis_stack() as stack, FaultProxy(stack.url) as proxy:
+    # Each configuration that is read has its time zone looked up in a list of the machine's zone
+    # files, which takes 8 ms: a tenth of a run.
+    zones = patch.object(config, "available_timezones", cache(available_timezones))
+    with zones, redis_stack() as stack, FaultProxy(stack.url) as proxy:
         opened = World(stack, proxy)
         yield opened
         opened.come_to_rest()
@@ -232,10 +239,10 @@ class _Run:
 
     def load(self, tag: str) -> bool:
         try:
-            self.version, config = self.call(f"{tag}c", Load())
+            self.version, loaded = self.call(f"{tag}c", Load())
         except LedgerUnavailableError:
             return False
-        self.config = CONFIGS.index(config)
+        self.config = CONFIGS.index(loaded)
         return True
 
     def call(self, tag: str, call: Call) -> Any:
