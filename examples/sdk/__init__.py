@@ -1,0 +1,1 @@
+"""One runnable example for each way to call a model, and each framework."""
