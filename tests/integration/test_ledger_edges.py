@@ -334,6 +334,26 @@ def test_a_lot_pays_until_its_expiry_and_what_is_left_then_is_recorded_once(ada:
     assert ada.lots == {}
 
 
+def test_what_may_be_spent_follows_every_purchase_burn_refund_and_expiry(ada: User) -> None:
+    ada.settle("all of the limit", 50 * CENT)
+    ada.buy("late", 30 * CENT, NOON_MS + 2_000)
+    ada.buy("soon", 20 * CENT, NOON_MS + 1_000)
+    assert ada.affordable() == 50 * CENT
+    ada.now_ms += 1
+    ada.settle("e1", 5 * CENT)
+    assert ada.affordable() == 45 * CENT
+    ada.now_ms += 1
+    ada.refund("late", 250)
+    assert ada.affordable() == 30 * CENT
+    ada.now_ms += 1
+    ada.buy("lasting", 2 * CENT)
+    assert ada.affordable() == 32 * CENT
+    ada.now_ms = NOON_MS + 1_000
+    assert ada.affordable() == 17 * CENT
+    ada.now_ms = NOON_MS + 2_000
+    assert ada.affordable() == 2 * CENT
+
+
 # -- refunds ---------------------------------------------------------------------------------------
 
 
