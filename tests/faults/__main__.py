@@ -1,9 +1,12 @@
 """``python -m tests.faults [--runs N] [--seed FIRST] [--processes N] [--replay SEED]``.
 
 Exit 1 when a run fails; its seed and its whole log are printed, and ``--replay`` plays it again.
+Stopped before its end (Ctrl-C, SIGTERM) it tells what it had until then, and exits 1.
 """
 
 import argparse
+import contextlib
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -36,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console()
     if options.replay is not None:
         return _replay(console, options.replay)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     started = time.monotonic()
     seeds = range(options.seed, options.seed + options.runs)
     figures, failures = _play(console, seeds, options.processes)
@@ -77,12 +81,16 @@ def _play(
     )
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("fault runs", total=len(seeds))
-        for seed, run, message in play(seeds, processes):
-            if run is None:
-                failures.append((seed, message))
-            else:
-                figures.append(run)
-            progress.advance(task)
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            contextlib.closing(play(seeds, processes)) as results,
+        ):
+            for seed, run, message in results:
+                if run is None:
+                    failures.append((seed, message))
+                else:
+                    figures.append(run)
+                progress.advance(task)
     return figures, failures
 
 

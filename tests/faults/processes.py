@@ -1,7 +1,8 @@
 """Seeds shared out among processes, each with a world of its own."""
 
-from collections.abc import Iterator
-from multiprocessing import get_context
+import signal
+from collections.abc import Generator
+from multiprocessing import get_context, parent_process
 from multiprocessing.queues import Queue
 from queue import Empty
 
@@ -12,7 +13,7 @@ _POLL_S = 1.0
 Result = tuple[int, Figures | None, str]
 
 
-def play(seeds: range, processes: int) -> Iterator[Result]:
+def play(seeds: range, processes: int) -> Generator[Result, None, None]:
     """The results as they come; fewer than there are seeds only where a process died."""
     context = get_context("spawn")
     results: Queue[Result] = context.Queue()
@@ -40,8 +41,12 @@ def play(seeds: range, processes: int) -> Iterator[Result]:
 
 
 def _work(seeds: range, results: "Queue[Result]") -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to hear
+    parent = parent_process()
     with world() as opened:
         for seed in seeds:
+            if parent is None or not parent.is_alive():
+                return
             try:
                 results.put((seed, opened.run(seed), ""))
             except FaultRunError as error:
