@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Hashable, Mapping, TypeVar
 
+from tollkeeper import AsyncMeter, Meter
+
 if TYPE_CHECKING:
-    from tollkeeper import AsyncMeter, AsyncTollkeeper, Meter, Tollkeeper
+    from tollkeeper import AsyncTollkeeper, Tollkeeper
+
+logger = logging.getLogger("tollkeeper")
 
 _T = TypeVar("_T")
 
@@ -53,3 +60,48 @@ class Calls(Generic[_T]):
         """The call, for whoever asks first."""
         with self._lock:
             return self._calls.pop(key, None)
+
+
+class Call:
+    """One call, checked and reserved by a meter that is left as soon as the call has ended."""
+
+    def __init__(self, request: CallRequest, meter: Meter | AsyncMeter) -> None:
+        self.request = request
+        self._meter = meter
+        self._began_at = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """How long ago it began."""
+        return time.monotonic() - self._began_at
+
+    @classmethod
+    def begin(cls, tk: Tollkeeper, request: CallRequest) -> Call:
+        """Check and reserve; raises BlockedError."""
+        return cls(request, tk.meter(**request.as_meter()).__enter__())
+
+    @classmethod
+    async def begin_async(cls, tk: Tollkeeper | AsyncTollkeeper, request: CallRequest) -> Call:
+        """The same without holding up the event loop, whichever client it is."""
+        meter = tk.meter(**request.as_meter())
+        if isinstance(meter, Meter):
+            return cls(request, await asyncio.to_thread(meter.__enter__))
+        return cls(request, await meter.__aenter__())
+
+    def end(self, spent: Spent) -> None:
+        """Settle at what was used; returns at once, and never raises into the framework."""
+        try:
+            if spent.usage:
+                self._meter.report(spent.usage, model=spent.model, estimated=spent.estimated)
+            else:
+                self._meter.report(cost_usd="0", model=spent.model)
+        except ValueError as error:  # no model has a name, so there is no price
+            logger.error("usage lost: %s", error)
+            self._meter.fail()
+
+    def fail(self, spent: Spent | None) -> None:
+        """Settle at what had come before the failure; where nothing had, release."""
+        if spent is None:
+            self._meter.fail()
+        else:
+            self.end(spent)

@@ -28,14 +28,13 @@ from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import Generation, LLMResult
 
-from tollkeeper.integrations._call import AsyncCall, Call, CallRequest, Calls, Spent
+from tollkeeper._estimate import answer_tokens, request_tokens
+from tollkeeper.integrations._call import Call, CallRequest, Calls, Spent
 from tollkeeper.integrations._counts import TokenCounts
-from tollkeeper.integrations._estimate import estimate_tokens
 
 if TYPE_CHECKING:
     from tollkeeper import AsyncTollkeeper, Tollkeeper
 
-_MESSAGE_TOKENS = 8
 _MAX_OUTPUT = ("max_completion_tokens", "max_tokens", "max_output_tokens", "max_tokens_to_sample")
 _Metadata = Mapping[str, Any]
 
@@ -63,7 +62,7 @@ class TollkeeperCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Reserve, or raise BlockedError."""
-        request = _request(_chat_tokens(messages), metadata or {}, kwargs)
+        request = _request([[_sent(m) for m in one] for one in messages], metadata or {}, kwargs)
         self._calls.add(run_id, Call.begin(self._tk, request))
 
     def on_llm_start(
@@ -76,7 +75,7 @@ class TollkeeperCallback(BaseCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """The same for a model that completes text."""
-        request = _request(_prompt_tokens(prompts), metadata or {}, kwargs)
+        request = _request(prompts, metadata or {}, kwargs)
         self._calls.add(run_id, Call.begin(self._tk, request))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
@@ -89,7 +88,7 @@ class TollkeeperCallback(BaseCallbackHandler):
         """Settle what had come by then; release the reservation where nothing had."""
         call = self._calls.take(run_id)
         if call is not None:
-            call.fail(error, _partly_spent(kwargs.get("response"), call.request))
+            call.fail(_partly_spent(kwargs.get("response"), call.request))
 
 
 class AsyncTollkeeperCallback(AsyncCallbackHandler):
@@ -100,7 +99,7 @@ class AsyncTollkeeperCallback(AsyncCallbackHandler):
 
     def __init__(self, tk: AsyncTollkeeper) -> None:
         self._tk = tk
-        self._calls: Calls[AsyncCall] = Calls()
+        self._calls: Calls[Call] = Calls()
 
     async def on_chat_model_start(
         self,
@@ -112,8 +111,8 @@ class AsyncTollkeeperCallback(AsyncCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Reserve, or raise BlockedError."""
-        request = _request(_chat_tokens(messages), metadata or {}, kwargs)
-        self._calls.add(run_id, await AsyncCall.begin(self._tk, request))
+        request = _request([[_sent(m) for m in one] for one in messages], metadata or {}, kwargs)
+        self._calls.add(run_id, await Call.begin_async(self._tk, request))
 
     async def on_llm_start(
         self,
@@ -125,23 +124,23 @@ class AsyncTollkeeperCallback(AsyncCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """The same for a model that completes text."""
-        request = _request(_prompt_tokens(prompts), metadata or {}, kwargs)
-        self._calls.add(run_id, await AsyncCall.begin(self._tk, request))
+        request = _request(prompts, metadata or {}, kwargs)
+        self._calls.add(run_id, await Call.begin_async(self._tk, request))
 
     async def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """Settle."""
         call = self._calls.take(run_id)
         if call is not None:
-            await call.end(_spent(response, call.request))
+            call.end(_spent(response, call.request))
 
     async def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Settle what had come by then; release the reservation where nothing had."""
         call = self._calls.take(run_id)
         if call is not None:
-            await call.fail(error, _partly_spent(kwargs.get("response"), call.request))
+            call.fail(_partly_spent(kwargs.get("response"), call.request))
 
 
-def _request(input_tokens: int, metadata: _Metadata, kwargs: Mapping[str, Any]) -> CallRequest:
+def _request(sent: Sequence[Any], metadata: _Metadata, kwargs: Mapping[str, Any]) -> CallRequest:
     asked: Mapping[str, Any] = kwargs.get("invocation_params") or {}
     limits = [asked.get(name) for name in _MAX_OUTPUT] + [metadata.get("ls_max_tokens")]
     limit = next((value for value in limits if isinstance(value, int)), None)
@@ -149,23 +148,15 @@ def _request(input_tokens: int, metadata: _Metadata, kwargs: Mapping[str, Any]) 
     return CallRequest(
         provider=metadata.get("ls_provider"),
         model=metadata.get("ls_model_name") or asked.get("model") or asked.get("model_name"),
-        input_tokens=input_tokens + (estimate_tokens(json.dumps(tools, default=str)) if tools else 0),
+        input_tokens=request_tokens({"messages": sent, "tools": tools}),
         max_output_tokens=limit * (asked.get("n") or 1) if limit else None,
         user=metadata.get("tollkeeper_user"),
         tier=metadata.get("tollkeeper_tier"),
     )
 
 
-def _chat_tokens(conversations: Sequence[Sequence[BaseMessage]]) -> int:
-    return sum(
-        _MESSAGE_TOKENS + estimate_tokens(_said(message.content))
-        for messages in conversations
-        for message in messages
-    )
-
-
-def _prompt_tokens(prompts: Sequence[str]) -> int:
-    return sum(map(estimate_tokens, prompts))
+def _sent(message: BaseMessage) -> dict[str, Any]:
+    return {"role": message.type, "content": message.content, **message.additional_kwargs}
 
 
 def _said(content: Any) -> str:
@@ -206,7 +197,7 @@ def _estimated(
         key=lambda counts: counts.input,
         default=TokenCounts(request.input_tokens, 0),
     )
-    said = sum(estimate_tokens(_output(one)) for one in generations)
+    said = sum(answer_tokens(len(_output(one).encode()), 0) for one in generations)
     counts = replace(seen, output=max(seen.output, said))
     return Spent(model, counts.usage(request.provider), estimated=True)
 
