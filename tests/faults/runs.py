@@ -1,10 +1,9 @@
 """One run: one seed, one fresh user, some operations through a proxy that loses and repeats."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from random import Random
 from typing import Any, cast
@@ -16,16 +15,13 @@ from tollkeeper_core.adapters import redis_store
 from tollkeeper_core.adapters.redis_http import LeanRedis, PooledHttp
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain import config
-from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
 from tollkeeper_core.domain.postings import Posting
 
+from tests.faults.drawing import CONFIGS, START_MS, Draw
 from tests.faults.model import FaultModel
 from tests.faults.operations import (
-    TTL_MS,
     Call,
-    Charge,
-    Check,
     Load,
     Look,
     Moment,
@@ -33,44 +29,15 @@ from tests.faults.operations import (
     Publish,
     Purchase,
     Refund,
-    Settles,
-    Subscribe,
 )
 from tests.faults.proxy import ALONE, TAG, FaultProxy
 from tests.faults.schedule import Fault
-from tests.support.ledger_model import DAY_MS
 from tests.support.redis_stack import RedisStack, redis_stack
 
-START_MS = 1_793_000_000_000  # 2026-10-26, days before a month's end
-# Counters of a day are kept for 35; the model's for ever.
-END_MS = START_MS + 33 * DAY_MS
-CENT = 10_000_000
 DEADLINE_S = 0.1
 PATIENCE_S = 10.0
 SCRIPTS = ("reserve", "settle", "grant", "revoke", "subscribe", "read", "publish")
 ATTEMPTS_MAX = 50
-
-
-def _limit(cents: int, *, hard: bool = False) -> dict[str, Any]:
-    return {"limit_usd": f"{cents // 100}.{cents % 100:02d}", "hard": hard}
-
-
-def _config(zone: str, daily: int, *, opened: bool) -> Config:
-    tiers: dict[str, Any] = {
-        "free": {"limits": {"daily": _limit(daily), "weekly": _limit(90), "monthly": _limit(200)}},
-        "capped": {"rank": 1, "limits": {"daily": _limit(70, hard=True), "monthly": _limit(100)}},
-        "pro": {"rank": 5, "enforcement": "soft", "limits": {"monthly": _limit(300)}},
-    }
-    if opened:
-        tiers["open"] = {"rank": 9, "limits": {}}
-    return Config.model_validate({"settings": {"time_zone": zone}, "tiers": tiers})
-
-
-CONFIGS = (
-    _config("UTC", 50, opened=True),
-    _config("America/New_York", 50, opened=True),
-    _config("Europe/Berlin", 20, opened=False),
-)
 
 
 class FaultRunError(AssertionError):
@@ -165,11 +132,10 @@ class _Run:
         self.proxy = world.proxy
         self.random = Random(f"{seed}/operations")
         self.user = f"run:{seed}"
-        self.now_ms = START_MS
-        self.seen_ms = {START_MS}
         self.model = FaultModel(CONFIGS[0], configs=CONFIGS)
         self.config, self.version = 0, ""
-        self.operations: list[Operation] = []
+        self.draw = Draw(self.random, self.model)
+        self.operations = self.draw.operations
         self.attempts: Counter[int] = Counter()
         self.pending: list[int] = []
         self.calls: dict[str, Call] = {}
@@ -185,8 +151,10 @@ class _Run:
         while not self.load(f"read{self.attempts[0]}"):
             self.attempts[0] += 1
         for _ in range(random.randint(10, 30)):
-            self.pass_time()
-            self.ask(self.add(self.next_operation()))
+            self.draw.pass_time()
+            if random.random() < 0.03:
+                self.forget_scripts()
+            self.ask(self.add(self.draw.operation(self.config)))
             if self.pending and random.random() < 0.35:
                 self.ask(self.pending.pop(random.randrange(len(self.pending))))
         asked = len(self.operations)
@@ -204,6 +172,11 @@ class _Run:
             lost=self.proxy.lost,
             late_machine=self.late_machine,
         )
+
+    def forget_scripts(self) -> None:
+        """Redis was started anew, with its data and without its scripts."""
+        self.world.stack.flush_scripts()
+        self.proxy.log.append(f"{'':>8}  the server forgets its scripts")
 
     def add(self, operation: Operation) -> int:
         self.operations.append(operation)
@@ -225,9 +198,8 @@ class _Run:
         for _ in range(4):
             self.attempts[n] += 1
             tag = f"{n}.{self.attempts[n]}"
-            moment = Moment(self.user, self.now_ms, self.config, self.version, CONFIGS)
             try:
-                answer = self.call(tag, self.operations[n].call(moment))
+                answer = self.call(tag, self.operations[n].call(self.moment()))
             except LedgerUnavailableError:
                 return False
             except StaleConfigError:
@@ -237,6 +209,9 @@ class _Run:
             self.follow(n, answer)
             return True
         return False
+
+    def moment(self) -> Moment:
+        return Moment(self.user, self.draw.now_ms, self.config, self.version, CONFIGS)
 
     def load(self, tag: str) -> bool:
         try:
@@ -293,102 +268,6 @@ class _Run:
             self.until_answered(n)
             n += 1
 
-    # -- what it does -----------------------------------------------------------------------------
-
-    def pass_time(self) -> None:
-        random = self.random
-        if random.random() < 0.55:
-            return
-        day = datetime.fromtimestamp(self.now_ms // 1000, UTC).replace(hour=0, minute=0, second=0)
-        edge = random.choice([-1, 0, 1])
-        kind = random.random()
-        if kind < 0.45:
-            then_ms = self.now_ms + random.choice([1, 1_000, 60_000])
-        elif kind < 0.75:
-            then_ms = self.now_ms + TTL_MS + edge
-        elif kind < 0.95:
-            then_ms = _ms(day + timedelta(days=1)) + edge
-        else:
-            then_ms = _ms((day.replace(day=1) + timedelta(days=32)).replace(day=1)) + edge
-        if self.now_ms < then_ms < END_MS:
-            self.now_ms = then_ms
-            self.seen_ms.add(then_ms)
-
-    def next_operation(self) -> Operation:
-        makers: list[tuple[int, Callable[[], Operation]]] = [
-            (30, self.check),
-            (22, lambda: Settles((self.charge(),))),
-            (10, self.batch),
-            (10, self.purchase),
-            (9, self.refund),
-            (6, self.subscription),
-            (5, self.publish),
-            (5, lambda: Look(self.now_ms)),
-            (3, self.forgotten_scripts),
-        ]
-        (maker,) = self.random.choices([m for _, m in makers], [w for w, _ in makers])
-        return maker()
-
-    def amount(self) -> int:
-        random = self.random
-        return random.choice([0, 1, CENT, 50 * CENT, *(random.randint(0, 60 * CENT),) * 6])
-
-    def check(self) -> Operation:
-        said = self.random.choice([None, None, None, "free", "capped", "pro", "open"])
-        amount = self.amount()
-        if self.random.random() < 0.3:  # what fits, and one nano beside it
-            periods = Moment(self.user, 0, self.config, "", CONFIGS).periods(self.now_ms)
-            known = said if said in self.model.config.tiers else None
-            fits = self.model.affordable(known, periods, self.now_ms)
-            amount = max(fits + self.random.choice([-1, 0, 1]), 0) if fits < 1_000 * CENT else 1
-        return Check(f"r{len(self.operations)}", amount, said)
-
-    def charge(self, place: int = 0) -> Charge:
-        rids = [o.rid for o in self.operations if isinstance(o, Check)]
-        rid = self.random.choice(rids) if rids and self.random.random() < 0.8 else None
-        return Charge(f"e{len(self.operations)}.{place}", self.amount(), rid, self.now_ms)
-
-    def batch(self) -> Operation:
-        """Some events, of which one may come twice, or had come before."""
-        random = self.random
-        charges = [self.charge(place) for place in range(random.randint(2, 5))]
-        old = [c for o in self.operations if isinstance(o, Settles) for c in o.charges]
-        charges.append(random.choice([*charges, *old]))
-        random.shuffle(charges)
-        return Settles(tuple(charges))
-
-    def purchase(self) -> Operation:
-        random = self.random
-        early = [o.name for o in self.operations if isinstance(o, Refund)]
-        bought = {o.name for o in self.operations if isinstance(o, Purchase)}
-        names = [n for n in early if n not in bought] + [f"cs_{len(self.operations)}"]
-        life = random.choice([None, None, 1, TTL_MS, DAY_MS, 40 * DAY_MS])
-        granted = random.choice([random.randint(1, 20 * CENT), random.randint(1, 300 * CENT)])
-        currency = random.choice(["usd", "eur"])
-        expires_ms = self.now_ms + life if life else None
-        return Purchase(names[0], granted, random.randint(1, 2_000), currency, expires_ms)
-
-    def refund(self) -> Operation:
-        bought = [o.name for o in self.operations if isinstance(o, Purchase)]
-        name = self.random.choice([*bought, *bought, f"cs_early{len(self.operations)}"])
-        return Refund(name, self.random.randint(0, 2_500))
-
-    def subscription(self) -> Operation:
-        random = self.random
-        tier, kind = random.choice(["capped", "pro", "open"]), random.choice([0, 1, 1, 1, 2])
-        until = random.choice([0, TTL_MS, DAY_MS, 40 * DAY_MS]) if kind != 2 else 0
-        name, version = random.choice(["sub_1", "sub_2"]), (random.randint(0, 5), kind)
-        return Subscribe(name, tier, self.now_ms + until if until else 0, version)
-
-    def publish(self) -> Operation:
-        return Publish(self.random.randrange(len(CONFIGS)), self.now_ms)
-
-    def forgotten_scripts(self) -> Operation:
-        """Redis was started anew, with its data and without its scripts."""
-        self.world.stack.flush_scripts()
-        self.proxy.log.append(f"{'':>8}  the server forgets its scripts")
-        return Look(self.now_ms)
-
     # -- the model --------------------------------------------------------------------------------
 
     def drain(self) -> None:
@@ -419,17 +298,13 @@ class _Run:
         differ = {s for s in told | expected if told.get(s) != expected.get(s)}
         shown = [(s, told.get(s), expected.get(s)) for s in sorted(differ)]
         assert not differ, f"postings (set, told, model): {shown}"
-        moment = Moment(self.user, self.now_ms, self.config, self.version, CONFIGS)
-        instants = {moment.periods(at_ms).ids: at_ms for at_ms in sorted(self.seen_ms)}
+        moment = self.moment()
+        instants = {moment.periods(at_ms).ids: at_ms for at_ms in sorted(self.draw.seen_ms)}
         for at_ms in instants.values():
             self.until_answered(self.add(Look(at_ms)))
         direct, user = self.world.stack.direct, self.user
         owed: Any = direct.hget(keys.user(user), "owed")
         assert int(owed or 0) == self.model.owed, f"owed {owed!r}, model {self.model.owed}"
-        open_ = sum(h.allowance + h.credits > 0 for h in self.model.open_holds(self.now_ms))
-        holds: Any = direct.zcount(keys.holds(user), f"({self.now_ms}", "+inf")
+        open_ = sum(h.allowance + h.credits > 0 for h in self.model.open_holds(self.draw.now_ms))
+        holds: Any = direct.zcount(keys.holds(user), f"({self.draw.now_ms}", "+inf")
         assert holds == open_, f"{holds} holds open, model {open_}"
-
-
-def _ms(at: datetime) -> int:
-    return int(at.timestamp()) * 1000

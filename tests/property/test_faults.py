@@ -19,7 +19,7 @@ from tests.faults.runs import FaultRunError, World
 from tests.faults.schedule import Decision, Fault, Schedule
 from tests.support.redis_stack import RedisStack
 
-SEEDS = range(100_000, 100_120)
+SEEDS = range(100_000, 100_100)
 TRIES_MAX = 100
 
 #: name: script, what is there, what a mistake would have put there.
