@@ -15,6 +15,7 @@ from tests.faults.operations import (
     Check,
     Look,
     Operation,
+    Prompt,
     Publish,
     Purchase,
     Refund,
@@ -27,6 +28,7 @@ START_MS = 1_793_000_000_000  # 2026-10-26, days before a month's end
 # Counters of a day are kept for 35; the model's for ever.
 END_MS = START_MS + 33 * DAY_MS
 CENT = 10_000_000
+PROMPTS = ("p1", "p2")
 
 
 def _limit(cents: int, *, hard: bool = False) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Draw:
             self.seen_ms.add(then_ms)
 
     def operation(self, config: int) -> Operation:
+        random = self.random
         makers: list[tuple[int, Callable[[], Operation]]] = [
             (30, lambda: self.check(config)),
             (22, lambda: Settles((self.charge(),))),
@@ -92,8 +95,9 @@ class Draw:
             (6, self.subscription),
             (5, self.publish),
             (5, lambda: Look(self.now_ms)),
+            (3, lambda: Prompt(random.choice(PROMPTS))),
         ]
-        (maker,) = self.random.choices([m for _, m in makers], [w for w, _ in makers])
+        (maker,) = random.choices([m for _, m in makers], [w for w, _ in makers])
         return maker()
 
     def amount(self) -> int:
@@ -133,7 +137,14 @@ class Draw:
         granted = random.choice([random.randint(1, 20 * CENT), random.randint(1, 300 * CENT)])
         currency = random.choice(["usd", "eur"])
         expires_ms = self.now_ms + life if life else None
-        return Purchase(names[0], granted, random.randint(1, 2_000), currency, expires_ms)
+        return Purchase(
+            names[0],
+            granted,
+            random.randint(1, 2_000),
+            currency,
+            expires_ms,
+            random.choice([None, *PROMPTS]),
+        )
 
     def refund(self) -> Operation:
         bought = [o.name for o in self.operations if isinstance(o, Purchase)]
@@ -145,7 +156,13 @@ class Draw:
         tier, kind = random.choice(["capped", "pro", "open"]), random.choice([0, 1, 1, 1, 2])
         until = random.choice([0, TTL_MS, DAY_MS, 40 * DAY_MS]) if kind != 2 else 0
         name, version = random.choice(["sub_1", "sub_2"]), (random.randint(0, 5), kind)
-        return Subscribe(name, tier, self.now_ms + until if until else 0, version)
+        return Subscribe(
+            name,
+            tier,
+            self.now_ms + until if until else 0,
+            version,
+            random.choice([None, *PROMPTS]),
+        )
 
     def publish(self) -> Operation:
         return Publish(self.random.randrange(len(CONFIGS)), self.now_ms)

@@ -28,6 +28,7 @@ class FaultModel(UserModel):
     settled_at: dict[str, int] = field(default_factory=dict)
     revocations: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     subs_listed_ms: int = 0
+    paid_prompts: set[str | None] = field(default_factory=set)
 
     def tier(self, said: str | None, now_ms: int) -> Tier:
         # A subscription that had ended when the list was last made is not in it.
@@ -57,7 +58,9 @@ class FaultModel(UserModel):
 
     def got_grant(self, request: Grant) -> None:
         name, currency, expires_ms = request.purchase_id, request.currency, request.expires_ms
-        self.packs.setdefault(name, request.pack)
+        if name not in self.lots:
+            self.packs[name] = request.pack
+            self.paid_prompts.add(request.prompt_id)
         paid, at_ms = request.paid_minor, request.now_ms
         self.grant(ModelLot(name, request.granted_nano, paid, currency, expires_ms, at_ms))
 
@@ -72,6 +75,8 @@ class FaultModel(UserModel):
         self.subscribe(state.subscription_id, state.tier, state.until_ms, state.version)
         if self.subs[state.subscription_id] is not before:
             self.subs_listed_ms = state.now_ms
+            if state.until_ms > state.now_ms:
+                self.paid_prompts.add(state.prompt_id)
 
     def _let_go(self, now_ms: int) -> None:
         for hold in self.holds.values():

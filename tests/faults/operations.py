@@ -12,6 +12,7 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
     Grant,
+    PromptState,
     Reserve,
     Revoke,
     Settle,
@@ -172,10 +173,11 @@ class Purchase(Operation):
     paid: int
     currency: str
     expires_ms: int | None
+    prompt: str | None
 
     def call(self, moment: Moment) -> Call:
         bought = (self.name, PACK, self.granted, self.paid, self.currency, self.expires_ms)
-        return _Purchase(Grant(moment.user, *bought, None, moment.now_ms))
+        return _Purchase(Grant(moment.user, *bought, self.prompt, moment.now_ms))
 
 
 @dataclass(frozen=True)
@@ -233,10 +235,11 @@ class Subscribe(Operation):
     tier: str
     until_ms: int
     version: tuple[int, int]
+    prompt: str | None
 
     def call(self, moment: Moment) -> Call:
         what = (self.name, "plan", self.tier, self.until_ms, self.version)
-        return _Subscribe(SubscriptionState(moment.user, *what, None, moment.now_ms))
+        return _Subscribe(SubscriptionState(moment.user, *what, self.prompt, moment.now_ms))
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,30 @@ class Load(Call):
     def check(self, model: FaultModel, answer: Any) -> list[list[Posting]]:
         assert answer is not None
         assert answer[1] == model.config
+        return []
+
+
+@dataclass(frozen=True)
+class Prompt(Operation):
+    """What has become of one showing of the upgrade page."""
+
+    name: str
+
+    def call(self, moment: Moment) -> Call:
+        return _Prompt(moment.user, self.name)
+
+
+@dataclass(frozen=True)
+class _Prompt(Call):
+    user: str
+    name: str
+
+    def send(self, store: RedisStore) -> Any:
+        return store.prompt_state(self.user, self.name)
+
+    def check(self, model: FaultModel, answer: Any) -> list[list[Posting]]:
+        paid = self.name in model.paid_prompts
+        assert answer == (PromptState.PAID if paid else PromptState.OPEN), f"{self.name}: {answer}"
         return []
 
 

@@ -93,7 +93,7 @@ class FaultProxy:
         """Let everything arrive that is still on its way."""
         with self._lock:
             for late in self._late:
-                self._forward(late.request, "arrives late")
+                self._arrive(late)
             self._late = []
 
     def rest(self) -> None:
@@ -183,7 +183,11 @@ class FaultProxy:
                 due.append(late)
         for late in due:
             self._late.remove(late)
-            self._forward(late.request, "arrives late")
+            self._arrive(late)
+
+    def _arrive(self, late: _Late) -> None:
+        self._forward(late.request, "arrives late")
+        self.lost += 1
 
     def _answer(self, request: Request, decision: Decision) -> bytes:
         fault = decision.fault
