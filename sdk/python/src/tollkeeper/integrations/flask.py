@@ -5,8 +5,8 @@ init_app(app, tk, get_user=lambda: session.get("user"))
 ```
 
 Make the metered call in the view and stream its result: once an answer has begun, its status is
-sent and no 402 can take its place. A generator that itself makes metered calls needs
-`stream_with_context`, as for anything else of the request.
+sent and no 402 can take its place. Flask ends the request before a streamed body begins, even with
+`stream_with_context`: a metered call within the body has to say `tollkeeper_user=` itself.
 """
 
 from __future__ import annotations
