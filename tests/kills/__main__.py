@@ -4,6 +4,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -11,6 +12,7 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -37,9 +39,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     found = _play(console, options.kills, options.seed)
     console.print(_table(found))
     events, twice = sum(f.events for f in found), sum(f.twice for f in found)
+    kills, replayed = sum(f.kills for f in found), sum(f.replayed for f in found)
     console.print(
-        f"{sum(f.kills for f in found)} kills in {time.monotonic() - started:.0f} s; {events} events,"
-        f" {twice} of them sent twice, {sum(f.replayed for f in found)} settlements asked for again",
+        f"{kills} kills in {time.monotonic() - started:.0f} s; {events} events, "
+        f"{twice} of them sent twice, {replayed} settlements asked for again",
         highlight=False,
     )
     for figures in found:
@@ -60,7 +63,7 @@ def _play(console: Console, kills: int, seed: int) -> list[Figures]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    found = []
+    found: list[Figures] = []
     with (
         redis_stack() as redis,
         aws_server() as aws_url,
@@ -70,16 +73,13 @@ def _play(console: Console, kills: int, seed: int) -> list[Figures]:
         for first in range(0, kills, _TOGETHER):
             some = min(_TOGETHER, kills - first)
             progress.update(task, description=f"kills (seed {seed + len(found)})")
-            found.append(
-                run(
-                    redis,
-                    aws_url,
-                    seed + len(found),
-                    some,
-                    lambda done, first=first: progress.update(task, completed=first + done),
-                )
-            )
+            tell = partial(_tell, progress, task, first)
+            found.append(run(redis, aws_url, seed + len(found), some, tell))
     return found
+
+
+def _tell(progress: Progress, task: TaskID, before: int, done: int) -> None:
+    progress.update(task, completed=before + done)
 
 
 def _table(found: Sequence[Figures]) -> Table:
@@ -88,13 +88,9 @@ def _table(found: Sequence[Figures]) -> Table:
     table.add_column("there", justify="right")
     table.add_column("at a random time", justify="right")
     for point in Point:
-        chosen, random = (sum(c[point] for c in cs) for cs in _counts(found))
+        chosen, random = sum(f.chosen[point] for f in found), sum(f.random[point] for f in found)
         table.add_row(point, str(chosen), str(random))
     return table
-
-
-def _counts(found: Sequence[Figures]) -> tuple[list, list]:
-    return [f.chosen for f in found], [f.random for f in found]
 
 
 if __name__ == "__main__":

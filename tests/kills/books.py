@@ -1,4 +1,4 @@
-"""Compares what was sent, what the archive says and what Redis holds: equal to the nano, or how not.
+"""Compares what was sent, what the archive says and what Redis holds, to the nano.
 
 Twice, in two ways: with a few sums over the archive's raw lines, and with the product's own verify.
 """
@@ -48,9 +48,7 @@ def _costs(lines: dict[str, dict[str, Any]], traffic: Traffic) -> Iterator[str]:
     yield from (f"the set {name} does not sum to 0" for name, total in sums.items() if total)
 
 
-def _redis(
-    lines: dict[str, dict[str, Any]], admin: RedisAdmin, traffic: Traffic
-) -> Iterator[str]:
+def _redis(lines: dict[str, dict[str, Any]], admin: RedisAdmin, traffic: Traffic) -> Iterator[str]:
     lots: Counter[tuple[str, str]] = Counter()
     for line in lines.values():
         if ":lot:" in line["account"]:

@@ -74,6 +74,7 @@ def main() -> None:
 
 def _live(consumer: Consumer, life: Life) -> dict[str, object]:
     with Notes(life) as notes:
+        born = time.monotonic()
         child = os.fork()
         if child == 0:
             _be(consumer, life, notes)
@@ -84,7 +85,7 @@ def _live(consumer: Consumer, life: Life) -> dict[str, object]:
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         if status not in (0, -signal.SIGKILL):
             return {"error": f"the consumer ended with {status}"}
-        return asdict(notes.read(killed=status != 0))
+        return asdict(notes.read(killed=status != 0, seconds=time.monotonic() - born))
 
 
 def _be(consumer: Consumer, life: Life, notes: Notes) -> None:

@@ -44,11 +44,13 @@ class Death:
     """``killed``: by SIGKILL; otherwise it found the queue empty and ended.
 
     ``last``: the point that it passed last. ``replayed``: settlements that were answered again.
+    ``seconds``: from birth to death.
     """
 
     killed: bool
     last: Point
     replayed: int
+    seconds: float
 
 
 class Notes:
@@ -68,10 +70,10 @@ class Notes:
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    def read(self, *, killed: bool) -> Death:
+    def read(self, *, killed: bool, seconds: float) -> Death:
         """For the launcher, when the consumer is dead."""
         last, replayed = _NOTES.unpack_from(self._page)
-        return Death(killed, _POINTS[last], replayed)
+        return Death(killed, _POINTS[last], replayed, seconds)
 
     def __enter__(self) -> Self:
         return self

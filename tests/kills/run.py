@@ -24,9 +24,7 @@ from tests.support.redis_stack import RedisStack
 _AT_A_POINT = 0.5
 #: How often a point may be passed before death: at most what a batch or two offer.
 _PASSES_MAX = {Point.BORN: 1, Point.BETWEEN_OBJECTS: 3, Point.BETWEEN_DELETES: 2 * BATCH}
-#: A life lasts about as long as it takes to settle a batch or two.
-_LIFE_S_MAX = 0.2
-_SENT_TOGETHER = 40
+_SENT_TOGETHER = 20
 _runs = count()
 
 
@@ -59,7 +57,7 @@ def run(
 ) -> Figures:
     """Empties ``redis`` first. ``progress`` is told of the kills so far. Raises ConsumerError."""
     redis.flush()
-    random, figures = Random(seed), Figures(seed)
+    random, figures = Random(f"{seed}:kills"), Figures(seed)
     aws = LocalAws(aws_url, REGION)
     sqs, s3 = aws.sqs(), aws.s3()
     name = f"kills-{seed}-{next(_runs)}"
@@ -69,29 +67,39 @@ def run(
     where = Addresses(redis.url, redis.token, aws_url, queue_url, name)
 
     def waiting() -> int:
-        found = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])["Attributes"]
-        names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
-        return sum(int(found[name]) for name in names)
+        answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
+        found = answer["Attributes"]
+        visible, not_visible = (
+            found["ApproximateNumberOfMessages"],
+            found["ApproximateNumberOfMessagesNotVisible"],
+        )
+        return int(visible) + int(not_visible)
 
-    with LeanRedis(redis.url, redis.token, 30.0) as client, Launcher(where) as launcher:
+    client = LeanRedis(redis.url, redis.token, 30.0)
+    with client, Launcher(where) as launcher:
         admin, record = RedisAdmin(client), S3Record(s3, name)
-        traffic = Traffic(admin, random)
+        traffic = Traffic(admin, Random(f"{seed}:traffic"))
         record.write([posting for granted in traffic.buy() for posting in grant_postings(granted)])
 
         def send(bodies: list[str]) -> None:
             if not all(SqsUsageQueue(sqs, queue_url).send(bodies)):
                 raise RuntimeError("the queue took not all")
 
+        # A life at whose end a batch was settled: the measure of random times on this machine.
+        batch_s = 0.1
         while figures.kills < kills:
-            if waiting() < 2 * BATCH:
+            if waiting() < BATCH:
                 send(traffic.next(_SENT_TOGETHER))
-            life = _life(random)
+            life = _life(random, batch_s)
             death = launcher.live(life)
             figures.replayed += death.replayed
-            if death.killed:
-                figures.chosen[life.point] += 1 if life.point else 0
-                figures.random[death.last] += 0 if life.point else 1
-                progress(figures.kills)
+            if life.point in (Point.BETWEEN_DELETES, Point.ACKNOWLEDGED):
+                batch_s = (batch_s + death.seconds) / 2
+            if death.killed and life.point:
+                figures.chosen[life.point] += 1
+            elif death.killed:
+                figures.random[death.last] += 1
+            progress(figures.kills)
         send(traffic.next(0))
         while waiting():
             figures.replayed += launcher.live(Life(None, 0, None, NOON_MS)).replayed
@@ -102,9 +110,9 @@ def run(
     return figures
 
 
-def _life(random: Random) -> Life:
+def _life(random: Random, batch_s: float) -> Life:
     now_ms = NOON_MS + random.randrange(2 * DAY_MS)
     if random.random() < _AT_A_POINT:
         point = random.choice(tuple(Point))
         return Life(point, random.randint(1, _PASSES_MAX.get(point, 2)), None, now_ms)
-    return Life(None, 0, random.uniform(0, _LIFE_S_MAX), now_ms)
+    return Life(None, 0, random.uniform(0, 1.5 * batch_s), now_ms)
