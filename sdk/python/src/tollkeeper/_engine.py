@@ -1,0 +1,186 @@
+"""Asks Tollkeeper, within a deadline that holds for the request as a whole.
+
+All requests run in one event loop of its own thread. So a deadline can end a request wherever it
+is (an `httpx` time-out holds for each read, and a server that drips would outlast it), any number
+of threads and event loops share the connections, and sync and async callers share this code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+from tollkeeper._protocol import Answer, NoAnswer, Request, encode
+
+if TYPE_CHECKING:
+    import httpx
+
+logger = logging.getLogger("tollkeeper")
+
+#: Outages in a row after which nobody waits for the deadline any more.
+_BREAKER_FAILURES = 3
+_BREAKER_SECONDS = 5.0
+_CONNECTIONS_MAX = 100
+
+
+class Breaker:
+    """Open after some outages in a row: requests fail at once, but for one trial every 5 s."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._failures = 0
+        self._next_trial = 0.0
+
+    def admits(self) -> bool:
+        """Whether a request may be tried now."""
+        with self._lock:
+            if self._failures < _BREAKER_FAILURES:
+                return True
+            now = time.monotonic()
+            if now < self._next_trial:
+                return False
+            self._next_trial = now + _BREAKER_SECONDS
+            return True
+
+    def succeeded(self) -> None:
+        """An answer came."""
+        with self._lock:
+            self._failures = 0
+
+    def failed(self) -> None:
+        """None came."""
+        with self._lock:
+            self._failures += 1
+            self._next_trial = time.monotonic() + _BREAKER_SECONDS
+
+
+class Engine:
+    """The thread with the loop; it starts with the first request."""
+
+    def __init__(self, url: str, headers: dict[str, str], timeout_s: float) -> None:
+        self._url = url
+        self._headers = headers
+        self._timeout_s = timeout_s
+        self.breaker = Breaker()
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._http: httpx.AsyncClient | None = None
+
+    def submit(self, request: Request) -> Future[Answer]:
+        """Begin a request; the future is done within the deadline, with NoAnswer at the worst."""
+        if not self.breaker.admits():
+            refused: Future[Answer] = Future()
+            refused.set_exception(NoAnswer("no answer lately, not asked again yet"))
+            return refused
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            return asyncio.run_coroutine_threadsafe(self._ask(request, deadline), self._running())
+        except RuntimeError as error:  # no thread starts while the interpreter shuts down
+            failed: Future[Answer] = Future()
+            failed.set_exception(NoAnswer(str(error)))
+            return failed
+
+    async def _ask(self, request: Request, deadline: float) -> Answer:
+        try:
+            answer = await asyncio.wait_for(self._send(request), deadline - time.monotonic())
+        except asyncio.TimeoutError as error:
+            self.breaker.failed()
+            raise NoAnswer(f"no answer within {self._timeout_s} s") from error
+        except NoAnswer:
+            self.breaker.failed()
+            raise
+        if answer.status >= 500:
+            self.breaker.failed()
+        else:
+            self.breaker.succeeded()
+        return answer
+
+    async def _send(self, request: Request) -> Answer:
+        import httpx
+
+        http = self._client()
+        content = encode(request.body)
+        url = self._url + request.path
+        try:
+            try:
+                response = await http.request(request.method, url, content=content)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # A kept connection that the server had closed meanwhile. Every request here
+                # carries an id or changes nothing, so a second one is safe.
+                response = await http.request(request.method, url, content=content)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise NoAnswer(repr(error)) from error
+        kind = response.headers.get("content-type", "")
+        return Answer(response.status_code, kind, response.content)
+
+    def _client(self) -> httpx.AsyncClient:
+        """The connections; made in the loop's own thread, which alone uses them."""
+        import httpx
+
+        if self._http is None:
+            self._http = httpx.AsyncClient(
+                headers=self._headers,
+                timeout=None,  # noqa: S113  # `_ask` has the deadline
+                limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
+            )
+        return self._http
+
+    def _running(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=_run, args=(loop,), name="tollkeeper-check", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def close(self) -> None:
+        """Close connections and thread. A later request starts them anew."""
+        with self._lock:
+            loop, thread, http = self._loop, self._thread, self._http
+            self._loop = self._thread = self._http = None
+        if loop is None or thread is None:
+            return
+
+        async def end() -> None:
+            if http is not None:
+                await http.aclose()
+
+        try:
+            asyncio.run_coroutine_threadsafe(end(), loop).result(1.0)
+        except Exception as error:  # whatever it is, the thread has to end
+            logger.debug("closing: %r", error)
+        loop.call_soon_threadsafe(loop.stop)
+        if thread is not threading.current_thread():
+            thread.join(1.0)
+
+    def after_fork(self) -> None:
+        """In the child, where the thread does not run: the parent's sockets are left alone."""
+        _left_to_the_parent.append((self._loop, self._http))
+        self._lock = threading.Lock()
+        self.breaker = Breaker()
+        self._loop = self._thread = self._http = None
+
+
+#: Kept, as their finalizers would write to sockets that the parent still uses.
+_left_to_the_parent: list[object] = []
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+        pending = asyncio.all_tasks(loop)
+        for task in pending:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+    finally:
+        loop.close()
