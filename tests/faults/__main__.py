@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Table
 
 from tests.faults.processes import play
-from tests.faults.runs import FaultRunError, Figures, world
+from tests.faults.runs import REPLAY_DEADLINE_S, FaultRunError, Figures, world
 from tests.faults.schedule import Fault
 
 
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _replay(console: Console, seed: int) -> int:
-    with world() as opened:
+    with world(REPLAY_DEADLINE_S) as opened:
         try:
             opened.run(seed)
         except FaultRunError as error:
