@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 from urllib.parse import urlsplit
 
 from tests.faults.schedule import ANSWERED, CALM, LOST, Decision, Fault, Schedule
@@ -19,7 +19,8 @@ from tests.faults.schedule import ANSWERED, CALM, LOST, Decision, Fault, Schedul
 HOST = "127.0.0.1"
 #: The header by which a request says which call of which operation it belongs to.
 TAG = "X-Fault-Tag"
-#: A call whose tag ends so is left alone: the machine, not the schedule, had made it fail.
+#: A call whose tag ends so is left alone, as is one without a tag: it is none of the schedule's,
+#: and nothing that is late arrives because of it.
 ALONE = "!"
 DELAY_MAX_S = 0.003
 #: Only a caller without any deadline would make the proxy wait so long.
@@ -160,9 +161,11 @@ class FaultProxy:
         Late requests arrive first: between this one and the one before.
         """
         with self._lock:
-            self._arrivals()
-            schedule = None if request.tag.endswith(ALONE) else self._schedule
-            decision = schedule.decide(request.tag) if schedule else CALM
+            alone = not request.tag or request.tag.endswith(ALONE)
+            if not alone:
+                self._arrivals()
+            calm = alone or self._schedule is None
+            decision = CALM if calm else cast("Schedule", self._schedule).decide(request.tag)
             fault = decision.fault
             self.counts[fault] += 1
             if fault not in ANSWERED:

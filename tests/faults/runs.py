@@ -101,12 +101,12 @@ class World:
                 reason += f" (deadlines missed by the machine: {run.late_machine})"
             raise FaultRunError(seed, reason, self.proxy.log) from error
         finally:
+            self.proxy.calm()
             self.come_to_rest()
 
     def come_to_rest(self) -> None:
         """No request is under way any more, whoever had stopped waiting for it."""
-        self.proxy.calm()
-        self.hang_up()
+        cast("PooledHttp", self.client._http).close()
         if self.overtaken:
             # Connections are accepted in their order: when this one is, all before it were.
             barrier = LeanRedis(self.proxy.url, self.stack.token, PATIENCE_S)
@@ -114,10 +114,6 @@ class World:
             cast("PooledHttp", barrier._http).close()
             self.overtaken = False
         self.proxy.rest()
-
-    def hang_up(self) -> None:
-        """Close the product's connections."""
-        cast("PooledHttp", self.client._http).close()
 
 
 @contextmanager
@@ -237,8 +233,6 @@ class _Run:
                 raise
             # The machine was too slow for the deadline. So that the run goes on as its seed says,
             # the call is made again, and nothing is drawn for it.
-            self.late_machine += 1
-            self.world.overtaken = True
             answer = self.alone(tag + ALONE, call)
         finally:
             self.drain()
@@ -248,10 +242,14 @@ class _Run:
 
     def alone(self, tag: str, call: Call) -> Any:
         for _ in range(ATTEMPTS_MAX):
+            self.late_machine += 1
+            # What nobody waits for any more must not have its effect beside the next call's.
+            self.world.overtaken = True
+            self.world.come_to_rest()
             try:
                 return self.world.ask(tag, call)
             except LedgerUnavailableError:
-                self.late_machine += 1
+                continue
         raise RuntimeError(f"no answer in {ATTEMPTS_MAX} attempts without any fault")
 
     def until_answered(self, n: int) -> None:

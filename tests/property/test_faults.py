@@ -14,7 +14,7 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import Script
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 
-from tests.faults.proxy import FaultProxy
+from tests.faults.proxy import TAG, FaultProxy
 from tests.faults.runs import REPLAY_DEADLINE_S, FaultRunError, World
 from tests.faults.schedule import Decision, Fault, Schedule
 from tests.support.redis_stack import RedisStack
@@ -102,6 +102,7 @@ def test_answer_that_is_no_json_leaves_no_dead_connection(redis: RedisStack) -> 
 
     with FaultProxy(redis.url) as proxy:
         client = LeanRedis(proxy.url, redis.token, 10.0)
+        client._headers[TAG] = "load"
         proxy.begin_with(Pages(0))
         for _ in range(2):
             with pytest.raises(LedgerUnavailableError):
