@@ -50,11 +50,17 @@ class SettleUsage:
         outcomes: list[Settlement | Failed | None],
     ) -> list[Settlement | Failed]:
         waiting: dict[int, Settle] = {}
+        unpriced = False
         for n, body in enumerate(bodies):
             try:
                 waiting[n] = self._request(hand.config, QueuedUsage.model_validate_json(body))
             except (ValidationError, UnpricedModelError, UsageError, ValueError) as error:
                 outcomes[n] = Failed(_plain(error))
+                unpriced = unpriced or isinstance(error, UnpricedModelError)
+        if unpriced and self.configs.reload().version != hand.version:
+            # A ceiling price may be set by now, and without a neighbour to settle no script would
+            # tell this process that its configuration is old.
+            raise StaleConfigError
         if waiting:
             answers = self.ledger.settle(list(waiting.values()), hand.version)
             if any(isinstance(answer, StaleConfigError) for answer in answers):
