@@ -8,13 +8,16 @@ from tollkeeper import Tollkeeper
 
 def main() -> str:
     """Ask once as one user, over plain HTTP."""
-    with Tollkeeper() as tk, tk.meter(
-        user="ada",
-        provider="openai",
-        model="gpt-4o-mini",
-        input_tokens=20,
-        max_output_tokens=200,
-    ) as meter:
+    with (
+        Tollkeeper() as tk,
+        tk.meter(
+            user="ada",
+            provider="openai",
+            model="gpt-4o-mini",
+            input_tokens=20,
+            max_output_tokens=200,
+        ) as meter,
+    ):
         response = httpx.post(
             f"{os.environ['OPENAI_BASE_URL']}/chat/completions",
             headers={"Authorization": f"Bearer {os.environ['OPENAI_API_KEY']}"},

@@ -14,11 +14,11 @@ from tests.support.scripted_tollkeeper import KEY, ScriptedTollkeeper
 pytest.importorskip("langchain_core")
 pytest.importorskip("langchain_openai")
 
-from langchain_core.caches import InMemoryCache  # noqa: E402
-from langchain_core.messages import AIMessage, HumanMessage  # noqa: E402
-from langchain_core.outputs import ChatGeneration, LLMResult  # noqa: E402
-from langchain_openai import ChatOpenAI  # noqa: E402
-from tollkeeper.integrations.langchain import (  # noqa: E402
+from langchain_core.caches import InMemoryCache
+from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_openai import ChatOpenAI
+from tollkeeper.integrations.langchain import (
     AsyncTollkeeperCallback,
     TollkeeperCallback,
 )
@@ -188,10 +188,12 @@ def test_async(
 
 
 def test_async_cancelled_in_the_middle_is_estimated(
-    model: Model, async_tk: AsyncTollkeeper, scripted: ScriptedTollkeeper
+    model: Model, async_tk: AsyncTollkeeper, provider: LocalProvider, scripted: ScriptedTollkeeper
 ) -> None:
     async def run() -> None:
-        asked = model(callbacks=[AsyncTollkeeperCallback(async_tk)])
+        # LangChain keeps one connection pool an address, and the last test's event loop is gone.
+        address = f"{provider.url}/v1/"
+        asked = model(base_url=address, callbacks=[AsyncTollkeeperCallback(async_tk)])
         async with async_tk:
             begun = asyncio.Event()
 
@@ -202,15 +204,17 @@ def test_async_cancelled_in_the_middle_is_estimated(
 
             with async_tk.user("ada"):
                 task = asyncio.create_task(read())
-            await asyncio.wait({task, asyncio.create_task(begun.wait())}, return_when="FIRST_COMPLETED")
+            await asyncio.wait(
+                {task, asyncio.create_task(begun.wait())}, return_when="FIRST_COMPLETED"
+            )
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
 
     asyncio.run(run())
     (event,) = events(scripted)
-    assert event.get("estimated") is True, event
-    assert event["usage"]["completion_tokens"] > 0
+    assert event["estimated"] is True
+    assert event["usage"]["prompt_tokens"] > 0
 
 
 def test_anthropic_s_caches_are_told_apart(tk: Tollkeeper, scripted: ScriptedTollkeeper) -> None:
@@ -234,9 +238,7 @@ def test_anthropic_s_caches_are_told_apart(tk: Tollkeeper, scripted: ScriptedTol
         },
     )
     with tk.user("ada"):
-        callback.on_chat_model_start(
-            {}, [[HumanMessage(QUESTION)]], run_id=run, metadata=metadata
-        )
+        callback.on_chat_model_start({}, [[HumanMessage(QUESTION)]], run_id=run, metadata=metadata)
     result = LLMResult(generations=[[ChatGeneration(message=message)]])
     callback.on_llm_end(result, run_id=run)
     (event,) = events(scripted)

@@ -6,10 +6,12 @@ import asyncio
 import logging
 import threading
 import time
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Hashable, Mapping, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tollkeeper import AsyncMeter, Meter
+from tollkeeper._estimate import TOKENS_PER_SECOND
 
 if TYPE_CHECKING:
     from tollkeeper import AsyncTollkeeper, Tollkeeper
@@ -70,10 +72,11 @@ class Call:
         self._meter = meter
         self._began_at = time.monotonic()
 
-    @property
-    def seconds(self) -> float:
-        """How long ago it began."""
-        return time.monotonic() - self._began_at
+    def unseen_output(self) -> int:
+        """Tokens of an answer that nobody saw the end of: as many as its time was enough for."""
+        written = int((time.monotonic() - self._began_at) * TOKENS_PER_SECOND) + 1
+        limit = self.request.max_output_tokens
+        return written if limit is None else min(written, limit)
 
     @classmethod
     def begin(cls, tk: Tollkeeper, request: CallRequest) -> Call:

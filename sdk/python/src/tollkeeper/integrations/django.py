@@ -15,8 +15,9 @@ status is sent and no 402 can take its place.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Awaitable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
@@ -60,6 +61,7 @@ class TollkeeperMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase | Awaitable[HttpResponseBase]:
+        """Answer as the user, in whichever way Django asks."""
         if self._is_async:
             return self._acall(request)
         user = (self._get_user or _signed_in)(request)

@@ -17,16 +17,18 @@ use `tk.wrap` on the client, or `tk.meter`.
 `AsyncTollkeeper` and `ainvoke`.
 """
 
+# ruff: noqa: ARG002 - LangChain calls its hooks by keyword, used or not
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from langchain_core.callbacks import AsyncCallbackHandler, BaseCallbackHandler
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import Generation, LLMResult
+from langchain_core.outputs import Generation, GenerationChunk, LLMResult
 
 from tollkeeper._estimate import answer_tokens, request_tokens
 from tollkeeper.integrations._call import Call, CallRequest, Calls, Spent
@@ -88,7 +90,7 @@ class TollkeeperCallback(BaseCallbackHandler):
         """Settle what had come by then; release the reservation where nothing had."""
         call = self._calls.take(run_id)
         if call is not None:
-            call.fail(_partly_spent(kwargs.get("response"), call.request))
+            call.fail(_partly_spent(error, kwargs.get("response"), call))
 
 
 class AsyncTollkeeperCallback(AsyncCallbackHandler):
@@ -137,7 +139,7 @@ class AsyncTollkeeperCallback(AsyncCallbackHandler):
         """Settle what had come by then; release the reservation where nothing had."""
         call = self._calls.take(run_id)
         if call is not None:
-            call.fail(_partly_spent(kwargs.get("response"), call.request))
+            call.fail(_partly_spent(error, kwargs.get("response"), call))
 
 
 def _request(sent: Sequence[Any], metadata: _Metadata, kwargs: Mapping[str, Any]) -> CallRequest:
@@ -179,18 +181,22 @@ def _spent(response: LLMResult, request: CallRequest) -> Spent:
     return _estimated(generations, model, request)
 
 
-def _partly_spent(response: LLMResult | None, request: CallRequest) -> Spent | None:
-    """What had come of a call that failed; None where nothing had."""
-    generations = [one for several in response.generations for one in several] if response else []
-    if not any(map(_has_content, generations)):
+def _partly_spent(error: BaseException, response: LLMResult | None, call: Call) -> Spent | None:
+    """What a call that failed is charged; None for nothing."""
+    came = [one for several in response.generations for one in several] if response else []
+    # LangChain also puts the details of an error here; only a piece of a stream is an answer.
+    pieces = [one for one in came if isinstance(one, GenerationChunk)]
+    request = call.request
+    if response is not None and pieces:
+        return _estimated(pieces, _model(response, pieces) or request.model, request)
+    if isinstance(error, Exception) and "Timeout" not in type(error).__name__:
         return None
-    assert response is not None
-    return _estimated(generations, _model(response, generations) or request.model, request)
+    # Nobody waited for the answer, which is being written and billed all the same.
+    counts = TokenCounts(request.input_tokens, call.unseen_output())
+    return Spent(request.model, counts.usage(request.provider), estimated=True)
 
 
-def _estimated(
-    generations: Sequence[Generation], model: str | None, request: CallRequest
-) -> Spent:
+def _estimated(generations: Sequence[Generation], model: str | None, request: CallRequest) -> Spent:
     """The input that the provider already counted, or ours, and the output by its text."""
     seen = max(
         (_counts(found) for one in generations if (found := _metadata_of(one, "usage_metadata"))),
@@ -200,10 +206,6 @@ def _estimated(
     said = sum(answer_tokens(len(_output(one).encode()), 0) for one in generations)
     counts = replace(seen, output=max(seen.output, said))
     return Spent(model, counts.usage(request.provider), estimated=True)
-
-
-def _has_content(generation: Generation) -> bool:
-    return bool(_output(generation) or _metadata_of(generation, "usage_metadata"))
 
 
 def _output(generation: Generation) -> str:
@@ -222,7 +224,10 @@ def _metadata_of(generation: Generation, name: str) -> dict[str, Any]:
 
 def _model(response: LLMResult, generations: Sequence[Generation]) -> str | None:
     """The model that answered, which may be a dated name of the one that was asked."""
-    for found in (response.llm_output or {}, *(_metadata_of(g, "response_metadata") for g in generations)):
+    for found in (
+        response.llm_output or {},
+        *(_metadata_of(g, "response_metadata") for g in generations),
+    ):
         name = found.get("model_name") or found.get("model")
         if isinstance(name, str) and name:
             return name

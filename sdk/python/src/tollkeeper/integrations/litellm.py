@@ -19,17 +19,19 @@ is written in its time, up to the output that was reserved. Use the provider's o
 `tk.wrap` where streams are often stopped.
 """
 
+# ruff: noqa: ARG002 - LiteLLM calls its hooks by keyword, used or not
 from __future__ import annotations
 
 import weakref
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 from uuid import uuid4
 
 import litellm
 from litellm.integrations.custom_logger import CustomLogger
 
 from tollkeeper import AsyncTollkeeper, Tollkeeper
-from tollkeeper._estimate import TOKENS_PER_SECOND, request_tokens
+from tollkeeper._estimate import request_tokens
 from tollkeeper.integrations._call import Call, CallRequest, Calls, Spent
 from tollkeeper.integrations._counts import TokenCounts
 
@@ -114,10 +116,7 @@ class TollkeeperLogger(CustomLogger):
     def _dropped(self, key: str) -> None:
         call = self._calls.take(key)
         if call is not None:
-            written = int(call.seconds * TOKENS_PER_SECOND)
-            limit = call.request.max_output_tokens
-            output = written if limit is None else min(written, limit)
-            counts = TokenCounts(call.request.input_tokens, output)
+            counts = TokenCounts(call.request.input_tokens, call.unseen_output())
             usage = counts.usage(call.request.provider)
             call.end(Spent(call.request.model, usage, estimated=True))
 
@@ -144,7 +143,10 @@ def _with_stream_usage(kwargs: dict[str, Any]) -> dict[str, Any]:
     """Without being asked, OpenAI reports no usage of a stream, and LiteLLM counts by itself."""
     if not kwargs.get("stream"):
         return kwargs
-    return {**kwargs, "stream_options": {"include_usage": True, **(kwargs.get("stream_options") or {})}}
+    return {
+        **kwargs,
+        "stream_options": {"include_usage": True, **(kwargs.get("stream_options") or {})},
+    }
 
 
 def _spent(kwargs: Mapping[str, Any], response: Any, request: CallRequest) -> Spent:

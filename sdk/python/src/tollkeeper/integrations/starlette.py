@@ -12,7 +12,8 @@ its status is sent and no 402 can take its place.
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Awaitable, Callable, Optional, Union
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
@@ -54,6 +55,7 @@ class UserMiddleware:
         self._get_tier = get_tier
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as the user."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
