@@ -287,14 +287,14 @@ def ask_capped(check: Check, rates: Rates, least: int) -> Asking:
         blocked = error
     affordable, wanted = blocked.affordable_usd, check.max_output_tokens or 0
     known = rates.output_for(check, affordable)
-    guess = known if known is not None else max(least, 16, check.input_tokens or 0, wanted // 8)
+    guess = known if known is not None else max(least, 16, wanted // 16)
     guess = min(guess, wanted - 1)
     if affordable <= 0 or guess < least:
         raise blocked
     try:
         part = yield replace(check, max_output_tokens=guess)
     except BlockedError:
-        guess = max(least, guess // 4)
+        guess = max(least, guess // 8)
         try:
             return Reserved((yield replace(check, max_output_tokens=guess)), guess)
         except BlockedError:

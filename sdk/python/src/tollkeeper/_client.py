@@ -6,10 +6,11 @@ import functools
 import inspect
 import logging
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Callable, ContextManager, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
 from tollkeeper import _protocol
 from tollkeeper._call import Check
@@ -71,7 +72,7 @@ class _Client:
             default_max_output_tokens=default_max_output_tokens,
         )
 
-    def user(self, user_id: str, *, tier: str | None = None) -> ContextManager[None]:
+    def user(self, user_id: str, *, tier: str | None = None) -> AbstractContextManager[None]:
         """Within the `with` block, and in tasks started there, calls are this user's."""
         return self._core.user(user_id, tier=tier)
 
@@ -330,4 +331,5 @@ def _time_left(context: Any) -> float:
     left = getattr(context, "get_remaining_time_in_millis", None)
     if left is None:
         return _FLUSH_SECONDS
-    return max(0.0, min(_FLUSH_SECONDS, left() / 1000 - _LAMBDA_MARGIN_SECONDS))
+    seconds: float = left() / 1000 - _LAMBDA_MARGIN_SECONDS
+    return max(0.0, min(_FLUSH_SECONDS, seconds))

@@ -24,7 +24,8 @@ logger = logging.getLogger("tollkeeper")
 #: Outages in a row after which nobody waits for the deadline any more.
 _BREAKER_FAILURES = 3
 _BREAKER_SECONDS = 5.0
-_CONNECTIONS_MAX = 100
+#: More requests wait their turn here: the pool's own queue slows down with its length.
+_CONNECTIONS_MAX = 32
 
 
 class Breaker:
@@ -70,6 +71,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._http: httpx.AsyncClient | None = None
+        self._turns: asyncio.Semaphore | None = None
 
     def submit(self, request: Request) -> Future[Answer]:
         """Begin a request; the future is done within the deadline, with NoAnswer at the worst."""
@@ -103,32 +105,33 @@ class Engine:
     async def _send(self, request: Request) -> Answer:
         import httpx
 
-        http = self._client()
+        http, turns = self._client()
         content = encode(request.body)
         url = self._url + request.path
         try:
-            try:
-                response = await http.request(request.method, url, content=content)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # A kept connection that the server had closed meanwhile. Every request here
-                # carries an id or changes nothing, so a second one is safe.
-                response = await http.request(request.method, url, content=content)
+            async with turns:
+                try:
+                    response = await http.request(request.method, url, content=content)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    # A kept connection that the server had closed meanwhile. Every request here
+                    # carries an id or changes nothing, so a second one is safe.
+                    response = await http.request(request.method, url, content=content)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NoAnswer(repr(error)) from error
         kind = response.headers.get("content-type", "")
         return Answer(response.status_code, kind, response.content)
 
-    def _client(self) -> httpx.AsyncClient:
+    def _client(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
         """The connections; made in the loop's own thread, which alone uses them."""
         import httpx
 
-        if self._http is None:
+        if self._http is None or self._turns is None:
+            self._turns = asyncio.Semaphore(_CONNECTIONS_MAX)
             self._http = httpx.AsyncClient(
                 headers=self._headers,
                 timeout=None,  # noqa: S113  # `_ask` has the deadline
-                limits=httpx.Limits(max_connections=_CONNECTIONS_MAX),
             )
-        return self._http
+        return self._http, self._turns
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:

@@ -67,7 +67,7 @@ def metered_function(core: Core, fn: F, provider: str | None) -> F:
     It also takes `tollkeeper_user=` and `tollkeeper_tier=`. Raises TypeError for a function that is
     no such method.
     """
-    resource = getattr(fn, "__self__", None)
+    resource: Any = getattr(fn, "__self__", None)
     client = getattr(resource, "_client", None)
     name = getattr(fn, "__name__", "")
     if client is None or not hasattr(type(resource), name):
@@ -96,7 +96,7 @@ def metered_function(core: Core, fn: F, provider: str | None) -> F:
     return cast(F, metered)
 
 
-def _twin(client: C, cls: type) -> C:
+def _twin(client: C, cls: Any) -> C:
     twin = cls.__new__(cls)
     for name, value in vars(client).items():
         # Resources hold the client that they were made for; the twin makes its own when asked.
@@ -263,7 +263,8 @@ def _observe(response: Any) -> None:
         call.answer(response.content)
         return
     call.answer(None)
-    response.__class__ = _read_along(type(response))
+    cls: Any = type(response)
+    response.__class__ = _read_along(cls)
     response.__dict__[_CALL] = call
     # For a response that nobody reads to its end, nor closes.
     weakref.finalize(response, call.end).atexit = False
