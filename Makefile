@@ -62,6 +62,12 @@ mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 bench: $(VENV)/.dev ## Measure the ledger: ratios within one run, into docs/bench
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+.PHONY: soak
+soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledger, for half an hour
+	@$(BIN)/python -m tests.faults --runs 10000 --processes 2
+	@$(BIN)/python -m tests.kills --kills 1000
+	@$(BIN)/python -m tests.kills.concurrency --seeds 500
+
 .PHONY: check
 check: $(VENV)/.dev .venv-sam/.done ## Lint, format, types, import rules, template
 	@$(BIN)/ruff check .

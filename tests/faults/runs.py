@@ -4,17 +4,13 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from random import Random
 from typing import Any, cast
-from unittest.mock import patch
-from zoneinfo import available_timezones
 
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters import redis_store
 from tollkeeper_core.adapters.redis_http import LeanRedis, PooledHttp
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain import config
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
 from tollkeeper_core.domain.postings import Posting
 
@@ -119,10 +115,7 @@ class World:
 @contextmanager
 def world(deadline_s: float = DEADLINE_S) -> Iterator[World]:
     """A world of its own."""
-    # Each configuration that is read has its time zone looked up in a list of the machine's zone
-    # files, which takes 8 ms: a tenth of a run.
-    zones = patch.object(config, "available_timezones", cache(available_timezones))
-    with zones, redis_stack() as stack, FaultProxy(stack.url) as proxy:
+    with redis_stack() as stack, FaultProxy(stack.url) as proxy:
         opened = World(stack, proxy, deadline_s)
         yield opened
         opened.come_to_rest()

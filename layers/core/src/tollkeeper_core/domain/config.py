@@ -6,7 +6,7 @@ not pass as "no limit".
 
 import re
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -33,9 +33,10 @@ def _usd(value: object) -> int:
 
 
 def _time_zone(value: str) -> str:
-    if value not in available_timezones():
-        raise ValueError(f"{value!r} is not an IANA time zone such as 'Europe/Berlin'")
-    ZoneInfo(value)
+    try:
+        ZoneInfo(value)  # which looks for this one; available_timezones() would list all, in 9 ms
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f"{value!r} is not an IANA time zone such as 'Europe/Berlin'") from None
     return value
 
 
