@@ -79,9 +79,10 @@ class Engine:
             refused: Future[Answer] = Future()
             refused.set_exception(NoAnswer("no answer lately, not asked again yet"))
             return refused
-        deadline = time.monotonic() + self._timeout_s
         try:
-            return asyncio.run_coroutine_threadsafe(self._ask(request, deadline), self._running())
+            loop = self._running()
+            deadline = time.monotonic() + self._timeout_s
+            return asyncio.run_coroutine_threadsafe(self._ask(request, deadline), loop)
         except RuntimeError as error:  # no thread starts while the interpreter shuts down
             failed: Future[Answer] = Future()
             failed.set_exception(NoAnswer(str(error)))
@@ -105,7 +106,9 @@ class Engine:
     async def _send(self, request: Request) -> Answer:
         import httpx
 
-        http, turns = self._client()
+        http, turns = self._http, self._turns
+        if http is None or turns is None:
+            raise NoAnswer("closed meanwhile")
         content = encode(request.body)
         url = self._url + request.path
         try:
@@ -121,17 +124,19 @@ class Engine:
         kind = response.headers.get("content-type", "")
         return Answer(response.status_code, kind, response.content)
 
-    def _client(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
-        """The connections; made in the loop's own thread, which alone uses them."""
+    async def _warm_up(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
+        """The connections, in the loop's own thread, which alone uses them.
+
+        Imports and certificates take tenths of a second on a small machine, once: the deadline of
+        the first check is not spent on them.
+        """
+        import anyio
         import httpx
 
-        if self._http is None or self._turns is None:
-            self._turns = asyncio.Semaphore(_CONNECTIONS_MAX)
-            self._http = httpx.AsyncClient(
-                headers=self._headers,
-                timeout=None,  # noqa: S113  # `_ask` has the deadline
-            )
-        return self._http, self._turns
+        await anyio.sleep(0)  # loads what httpx needs of it for asyncio
+        # No time-out of its own: `_ask` has the deadline.
+        http = httpx.AsyncClient(headers=self._headers, timeout=None)  # noqa: S113
+        return http, asyncio.Semaphore(_CONNECTIONS_MAX)
 
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -141,6 +146,8 @@ class Engine:
                     target=_run, args=(loop,), name="tollkeeper-check", daemon=True
                 )
                 self._thread.start()
+                warm_up = asyncio.run_coroutine_threadsafe(self._warm_up(), loop)
+                self._http, self._turns = warm_up.result()
                 self._loop = loop
             return self._loop
 
