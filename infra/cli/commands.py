@@ -44,8 +44,8 @@ def rebuild(at: Connection, options: Namespace) -> int:
     with progress() as tell:
         done = service(tell, force=options.force)
     say(
-        f"✓ {done.users} users from {done.postings} postings in {done.objects} objects; "
-        f"{done.settlements} settled events are known again. Traffic is let in.",
+        f"✓ Users: {done.users}, from {done.postings} postings in {done.objects} objects; settled "
+        f"events that are known again: {done.settlements}. Traffic is let in.",
         "green",
     )
     say("  Redrive the dead-letter queue if usage came to lie there meanwhile (docs/ledger.md).")

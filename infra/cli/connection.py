@@ -35,7 +35,8 @@ def connect(stage: str, region: str | None, bucket: str | None) -> Iterator[Conn
 
     Raises RecordError for what cannot be found, SourceError, and what boto3 raises.
     """
-    session = boto3.Session(region_name=region)
+    # boto3 alone knows AWS_DEFAULT_REGION and profiles, and not what Lambda and the other SDKs use.
+    session = boto3.Session(region_name=region or os.environ.get("AWS_REGION"))
     if session.region_name is None:
         raise RecordError("No region: give --region, or set AWS_REGION.")
     prefix = f"/tollkeeper/{stage}"

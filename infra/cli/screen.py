@@ -51,7 +51,7 @@ def progress() -> Iterator[Progress]:
 
         def tell(step: str, done: int, total: int | None = None, detail: str = "") -> None:
             if step not in known:
-                known[step] = bars.add_task(_STEPS[step], detail="")
+                known[step] = bars.add_task(_STEPS[step], total=total, detail="")
             bars.update(known[step], completed=done, total=total, detail=detail)
 
         yield tell

@@ -1,6 +1,7 @@
 """A stage as AWS has it (moto), with a real Redis, and the commands over both."""
 
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ _FREE = {"limits": {"daily": {"limit_usd": "0.50"}, "monthly": {"limit_usd": "2.
 @contextmanager
 def moto_server() -> Iterator[str]:
     """Its address."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -148,7 +150,6 @@ def stage(
     environment = {
         "AWS_ENDPOINT_URL": moto,
         "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "none",
         "AWS_SECRET_ACCESS_KEY": "none",
         "ARCHIVE_BUCKET": bucket,
@@ -156,9 +157,9 @@ def stage(
     }
     for variable, value in environment.items():
         monkeypatch.setenv(variable, value)
-    for variable in ("AWS_PROFILE", "TOLLKEEPER_STAGE"):
+    for variable in ("AWS_PROFILE", "AWS_DEFAULT_REGION", "TOLLKEEPER_STAGE"):
         monkeypatch.delenv(variable, raising=False)
-    session = boto3.Session()
+    session = boto3.Session(region_name=REGION)
     # The command's own would read S3's model anew each time, half a second of it.
     monkeypatch.setattr("infra.cli.connection.boto3", SimpleNamespace(Session=lambda **_: session))
     ssm, s3 = session.client("ssm"), session.client("s3")
