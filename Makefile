@@ -25,14 +25,14 @@ $(VENV)/.tools: requirements/tools.txt
 define install
 	@echo "installing $(1)"
 	@$(UV) pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1)
-	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e layers/core -e .
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e layers/core -e sdk/python -e .
 	@touch $@
 endef
 
-$(VENV)/.local: $(VENV)/.tools requirements/local.txt pyproject.toml layers/core/pyproject.toml
+$(VENV)/.local: $(VENV)/.tools requirements/local.txt pyproject.toml layers/core/pyproject.toml sdk/python/pyproject.toml
 	$(call install,requirements/local.txt)
 
-$(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyproject.toml
+$(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyproject.toml sdk/python/pyproject.toml
 	$(call install,requirements/dev.txt)
 	@touch $(VENV)/.local
 

@@ -124,12 +124,3 @@ def test_langchain(scripted: ScriptedTollkeeper) -> None:
 
     assert "rivers" in langchain_chain.main()
     expect_metered(scripted)
-
-
-@pytest.mark.filterwarnings("ignore")  # LiteLLM's own
-def test_litellm(scripted: ScriptedTollkeeper) -> None:
-    pytest.importorskip("litellm")
-    from examples.sdk import litellm_call
-
-    assert all("rivers" in text for text in asyncio.run(litellm_call.main()))
-    expect_metered(scripted, 2)

@@ -197,9 +197,9 @@ def encode(body: Json | None) -> bytes | None:
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False).encode(errors="replace")
 
 
-def usd(amount: Decimal | str) -> str:
-    """A decimal string, plain and with nine decimals at most. Raises ValueError for a float."""
-    if isinstance(amount, float):
+def usd(amount: object) -> str:
+    """A decimal string of a Decimal or a string, nine decimals at most. Raises ValueError."""
+    if not isinstance(amount, (Decimal, str)):
         raise ValueError("an amount of money is a Decimal or a string, not a float")
     value = Decimal(amount)
     if not value.is_finite() or value < 0:

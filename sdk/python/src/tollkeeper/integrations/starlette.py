@@ -23,7 +23,7 @@ from tollkeeper.integrations._body import HEADERS, STATUS, blocked_body
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from tollkeeper import AsyncTollkeeper, Tollkeeper
+    from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper
 
 #: From a request to the app's own id of its user (or the user's tier), or None.
 Get = Callable[[HTTPConnection], Union[Optional[str], Awaitable[Optional[str]]]]
@@ -31,6 +31,8 @@ Get = Callable[[HTTPConnection], Union[Optional[str], Awaitable[Optional[str]]]]
 
 async def blocked_response(_request: Request, error: Exception) -> JSONResponse:
     """The exception handler for `BlockedError`: 402 with the body that embed.js understands."""
+    if not isinstance(error, BlockedError):
+        raise error  # registered for another exception: not ours to answer
     return JSONResponse(blocked_body(error), STATUS, HEADERS)
 
 
