@@ -90,24 +90,24 @@ def test_a_cancelled_task_and_a_cancelled_stream_are_estimated(api, provider):
     provider.token_delay_ms = 20
 
     async def run():
-        async with AsyncTollkeeper(api.url, KEY, timeout_s=5) as tk:
-            async with AsyncOpenAI(base_url=provider.url + "/v1", api_key="sk-a") as plain:
-                create = tk.wrap(plain.chat.completions.create)
-                request = {"model": "gpt-4o-mini", "messages": ASK, "tollkeeper_user": "ada"}
-                with pytest.raises(asyncio.TimeoutError):
-                    await asyncio.wait_for(create(**request), 0.3)
-                seen = asyncio.Event()
+        plain = AsyncOpenAI(base_url=provider.url + "/v1", api_key="sk-a")
+        async with AsyncTollkeeper(api.url, KEY, timeout_s=5) as tk, plain:
+            create = tk.wrap(plain.chat.completions.create)
+            request = {"model": "gpt-4o-mini", "messages": ASK, "tollkeeper_user": "ada"}
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(create(**request), 0.3)
+            seen = asyncio.Event()
 
-                async def read():
-                    async for chunk in await create(**request, stream=True):
-                        if chunk.choices[0].delta.content:
-                            seen.set()
+            async def read():
+                async for chunk in await create(**request, stream=True):
+                    if chunk.choices[0].delta.content:
+                        seen.set()
 
-                task = asyncio.create_task(read())
-                await seen.wait()
-                task.cancel()
-                with pytest.raises(asyncio.CancelledError):
-                    await task
+            task = asyncio.create_task(read())
+            await seen.wait()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
     asyncio.run(run())
     assert [event["estimated"] for event in api.events] == [True, True]

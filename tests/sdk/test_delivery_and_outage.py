@@ -40,9 +40,9 @@ def test_an_answer_that_is_none_is_an_outage(api, broken):
     api.broken["/v1/check"] = broken
     with Tollkeeper(api.url, KEY, timeout_s=5) as tk:
         assert check(tk).degraded
-    with Tollkeeper(api.url, KEY, timeout_s=5, outage="block") as tk:
-        with pytest.raises(UnavailableError):
-            check(tk)
+    blocking = Tollkeeper(api.url, KEY, timeout_s=5, outage="block")
+    with blocking as tk, pytest.raises(UnavailableError):
+        check(tk)
 
 
 def test_the_deadline_holds_and_the_breaker_ends_the_waiting(silent):
