@@ -20,7 +20,7 @@ from tests.kills.life import Life, Notes, Point
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
-#: The event source's batch (template.yaml).
+#: What one receive brings at most (SQS API).
 BATCH = 10
 REGION = "us-east-1"
 _DEADLINE_S = 30.0

@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import count
 from random import Random
+from typing import TYPE_CHECKING
 
 from tollkeeper_core.adapters.queue import SqsUsageQueue
 from tollkeeper_core.adapters.record import S3Record
@@ -19,6 +21,9 @@ from tests.kills.launcher import Launcher
 from tests.kills.life import Life, Point
 from tests.kills.traffic import DAY_MS, NOON_MS, Traffic
 from tests.support.redis_stack import RedisStack
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
 
 #: Half of the kills are at a named point, half at a random time.
 _AT_A_POINT = 0.5
@@ -48,6 +53,27 @@ class Figures:
         return self.chosen.total() + self.random.total()
 
 
+class _Queue:
+    """The usage queue, as the harness sees it."""
+
+    def __init__(self, sqs: "SQSClient", name: str) -> None:
+        self._sqs = sqs
+        # Without a redrive policy: a consumer killed all the time uses up any receive count.
+        self.url = sqs.create_queue(QueueName=name)["QueueUrl"]
+
+    def waiting(self) -> int:
+        """Messages that are not deleted yet."""
+        answer = self._sqs.get_queue_attributes(QueueUrl=self.url, AttributeNames=["All"])
+        found = answer["Attributes"]
+        visible = found["ApproximateNumberOfMessages"]
+        return int(visible) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
+    def send(self, bodies: list[str]) -> None:
+        """All of them."""
+        if not all(SqsUsageQueue(self._sqs, self.url).send(bodies)):
+            raise RuntimeError("the queue took not all")
+
+
 def run(
     redis: RedisStack,
     aws_url: str,
@@ -55,59 +81,58 @@ def run(
     kills: int,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Figures:
-    """Empties ``redis`` first. ``progress`` is told of the kills so far. Raises ConsumerError."""
+    """Empties ``redis`` first. ``progress`` is told of the kills so far. Raises ConsumerError.
+
+    The seed gives the traffic, the points and the random times; what a random time meets is up to
+    the machine.
+    """
     redis.flush()
-    random, figures = Random(f"{seed}:kills"), Figures(seed)
+    figures = Figures(seed)
     aws = LocalAws(aws_url, REGION)
     sqs, s3 = aws.sqs(), aws.s3()
     name = f"kills-{seed}-{next(_runs)}"
-    # Without a redrive policy: a consumer that is killed all the time uses up any receive count.
-    queue_url = sqs.create_queue(QueueName=name)["QueueUrl"]
     s3.create_bucket(Bucket=name)
-    where = Addresses(redis.url, redis.token, aws_url, queue_url, name)
-
-    def waiting() -> int:
-        answer = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["All"])
-        found = answer["Attributes"]
-        visible, not_visible = (
-            found["ApproximateNumberOfMessages"],
-            found["ApproximateNumberOfMessagesNotVisible"],
-        )
-        return int(visible) + int(not_visible)
-
+    queue, record = _Queue(sqs, name), S3Record(s3, name)
+    where = Addresses(redis.url, redis.token, aws_url, queue.url, name)
     client = LeanRedis(redis.url, redis.token, 30.0)
-    with client, Launcher(where) as launcher:
-        admin, record = RedisAdmin(client), S3Record(s3, name)
+    with client, closing(sqs), closing(s3), Launcher(where) as launcher:
+        admin = RedisAdmin(client)
         traffic = Traffic(admin, Random(f"{seed}:traffic"))
         record.write([posting for granted in traffic.buy() for posting in grant_postings(granted)])
-
-        def send(bodies: list[str]) -> None:
-            if not all(SqsUsageQueue(sqs, queue_url).send(bodies)):
-                raise RuntimeError("the queue took not all")
-
-        # A life at whose end a batch was settled: the measure of random times on this machine.
-        batch_s = 0.1
-        while figures.kills < kills:
-            if waiting() < BATCH:
-                send(traffic.next(_SENT_TOGETHER))
-            life = _life(random, batch_s)
-            death = launcher.live(life)
-            figures.replayed += death.replayed
-            if life.point in (Point.BETWEEN_DELETES, Point.ACKNOWLEDGED):
-                batch_s = (batch_s + death.seconds) / 2
-            if death.killed and life.point:
-                figures.chosen[life.point] += 1
-            elif death.killed:
-                figures.random[death.last] += 1
-            progress(figures.kills)
-        send(traffic.next(0))
-        while waiting():
+        _kill(launcher, queue, traffic, figures, kills, progress)
+        queue.send(traffic.next(0))
+        while queue.waiting():
             figures.replayed += launcher.live(Life(None, 0, None, NOON_MS)).replayed
         figures.events, figures.twice = len(traffic.costs), traffic.twice
         figures.wrong = list(differences(record, admin, traffic))
-    for each in (sqs, s3):
-        each.close()
     return figures
+
+
+def _kill(
+    launcher: Launcher,
+    queue: _Queue,
+    traffic: Traffic,
+    figures: Figures,
+    kills: int,
+    progress: Callable[[int], None],
+) -> None:
+    """One life after the other while traffic comes in, until so many were killed."""
+    random = Random(f"{figures.seed}:kills")
+    # A life at whose end a batch was settled: the measure of random times on this machine.
+    batch_s = 0.1
+    while figures.kills < kills:
+        if queue.waiting() < BATCH:
+            queue.send(traffic.next(_SENT_TOGETHER))
+        life = _life(random, batch_s)
+        death = launcher.live(life)
+        figures.replayed += death.replayed
+        if life.point in (Point.BETWEEN_DELETES, Point.ACKNOWLEDGED):
+            batch_s = (batch_s + death.seconds) / 2
+        if death.killed and life.point:
+            figures.chosen[life.point] += 1
+        elif death.killed:
+            figures.random[death.last] += 1
+        progress(figures.kills)
 
 
 def _life(random: Random, batch_s: float) -> Life:

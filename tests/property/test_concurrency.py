@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.kills.concurrency import run
+from tests.kills.crowd import run
 from tests.support.redis_stack import RedisStack
 
 RESERVATIONS = 200
