@@ -29,6 +29,7 @@ from tollkeeper_core.domain.postings import (
     refund_postings,
     revocation_postings,
     settlement_postings,
+    subscription_postings,
 )
 from tollkeeper_core.services.sync_config import ConfigError, EmptiedStoreError
 
@@ -305,6 +306,23 @@ def test_a_refund_heard_before_its_purchase_outlives_redis(stage: Stage) -> None
     assert revoked is not None
     stage.record.write(revocation_postings(revoked))
     assert [lot.remaining_nano for lot in stage.admin.states(["ada"])[0].lots] == [500]
+    assert stage.run("verify")[0] == 0
+
+
+def test_two_words_of_one_second_on_a_subscription_count_the_same_in_any_order(
+    stage: Stage,
+) -> None:
+    now_ms = clock()
+    plans = ("max", "monthly")
+    for user, order in (("ada", plans), ("bob", plans[::-1])):
+        for plan in order:
+            state = SubscriptionState(
+                user, f"sub_{user}", plan, "pro", now_ms + DAY_MS, (9, 1), None, now_ms
+            )
+            stage.admin.apply_subscription(state)
+            stage.record.write(subscription_postings(state))
+    ada, bob = stage.admin.states(["ada", "bob"])
+    assert ada.subscriptions["sub_ada"] == bob.subscriptions["sub_bob"]
     assert stage.run("verify")[0] == 0
 
 
