@@ -58,8 +58,8 @@ class ConfigCache:
         loaded = self.store.load()
         if loaded is None:
             raise unavailable(
-                "No configuration is published yet: put the parameters settings and tiers/<name>, "
-                "then run sync_config."
+                "No configuration is published: put the parameters settings and tiers/<name>, then "
+                "run sync_config. Where Redis was emptied, run tollkeeper rebuild."
             )
         self._in_hand = InHand(*loaded, read_ms=self.clock())
         return self._in_hand
