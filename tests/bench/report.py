@@ -29,6 +29,7 @@ class Facts:
     redis: str
     seed: int
     on: str
+    load: float
 
     @classmethod
     def here(cls, redis: str, seed: int) -> "Facts":
@@ -40,12 +41,13 @@ class Facts:
             redis=redis,
             seed=seed,
             on=f"{datetime.now(UTC):%Y-%m-%d}",
+            load=os.getloadavg()[0],
         )
 
     def __str__(self) -> str:
         return (
             f"{self.on}, {self.cores} cores ({self.processor}), Python {self.python}, "
-            f"Redis {self.redis}, seed {self.seed}"
+            f"Redis {self.redis}, seed {self.seed}, load {self.load:.1f} before it began"
         )
 
 
