@@ -64,6 +64,7 @@ bench: $(VENV)/.dev ## Measure the ledger: ratios within one run, into docs/benc
 
 .PHONY: soak
 soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledger, for half an hour
+	@LEDGER_EXAMPLES=1000 $(BIN)/python -m pytest --timeout 0 tests/property/test_ledger_against_model.py
 	@$(BIN)/python -m tests.faults --runs 10000 --processes 2
 	@$(BIN)/python -m tests.kills --kills 1000
 	@$(BIN)/python -m tests.kills.concurrency --seeds 500

@@ -57,7 +57,7 @@ class LocalStack:
         self.started_in_s = 0.0
         self._on_line = on_line
         self._on_progress = on_progress
-        self._token = secrets.token_urlsafe(24)
+        self._token = secrets.token_hex(24)
         self._key = new_api_key()
         self._layout: Layout | None = None
         self._guardian: Guardian | None = None

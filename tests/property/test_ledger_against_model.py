@@ -1,5 +1,6 @@
 """The scripts on a real Redis, side by side with the model, over any mix of what can happen."""
 
+import os
 from itertools import count
 from typing import Any
 
@@ -243,7 +244,7 @@ def test_ledger_against_model(redis: RedisStack, store: RedisStore) -> None:
     Ledger.stack, Ledger.store = redis, store
     case: Any = Ledger.TestCase
     case.settings = settings(
-        max_examples=40,
+        max_examples=int(os.environ.get("LEDGER_EXAMPLES", "60")),
         stateful_step_count=30,
         deadline=None,
         print_blob=True,
