@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Callable, Optional, Union
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 
+from tollkeeper import BlockedError
 from tollkeeper.integrations._body import HEADERS, STATUS, blocked_body
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper
+    from tollkeeper import AsyncTollkeeper, Tollkeeper
 
 #: From a request to the app's own id of its user (or the user's tier), or None.
 Get = Callable[[HTTPConnection], Union[Optional[str], Awaitable[Optional[str]]]]
