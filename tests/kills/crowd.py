@@ -56,6 +56,7 @@ class _Run:
         self.lock = threading.Lock()
         self.over = threading.Event()
         self.config = _config(self.random)
+        self.strict = self.config.tiers["free"].enforcement == "strict"
         with self.connected() as store:
             store.publish(self.config, NOON_MS)
             loaded = store.load()
@@ -127,7 +128,13 @@ class _Run:
             self.must("credits", left + burnt, sum(self.bought))
             fits = _fits(standing)
             periods = periods_at(Calendar(), now_ms)
-            last = Reserve(USER, "last", fits, None, periods, now_ms, now_ms + HOUR_MS)
+            expires_ms = now_ms + HOUR_MS
+            if self.strict:
+                over = Reserve(USER, "over", fits + 1, None, periods, now_ms, expires_ms)
+                answer = store.reserve(over, self.version)
+                got = (answer.admitted, answer.held_nano, answer.affordable_nano)
+                self.must("one nano more than is left", got, (False, 0, fits))
+            last = Reserve(USER, "last", fits, None, periods, now_ms, expires_ms)
             answer = store.reserve(last, self.version)
             self.must(
                 "all that is left is admitted", (answer.admitted, answer.held_nano), (True, fits)
@@ -147,6 +154,7 @@ class _Thread:
         self.run, self.number, self.store = run, number, store
         self.random = Random(f"{run.figures.seed}:{number}")
         self.open: list[tuple[str, int]] = []
+        self.fits = 0
 
     def work(self, reservations: int) -> None:
         for n in range(reservations):
@@ -163,11 +171,18 @@ class _Thread:
         dies = random.random() < 0.3
         expires_ms = now_ms + (random.randrange(_FEW_MS) if dies else HOUR_MS)
         amount = random.choice((1, random.randrange(NANO // 50), random.randrange(NANO // 5)))
+        if random.random() < 0.1:  # what had fitted, and one nano beside it
+            amount = max(self.fits + random.choice((-1, 0, 1)), 0)
         request = Reserve(
             USER, rid, amount, None, periods_at(Calendar(), now_ms), now_ms, expires_ms
         )
         answer = self.store.reserve(request, run.version)
         run.look(answer.standing)
+        fits = self.fits = answer.affordable_nano
+        admitted = amount <= fits or (fits > 0 and not run.strict)
+        held = min(amount, fits) if admitted else 0
+        got = (answer.admitted, answer.held_nano)
+        run.must(f"asked {amount} where {fits} fit", got, (admitted, held))
         if random.random() < 0.05:
             again = self.store.reserve(request, run.version)
             said = (answer.admitted, answer.held_nano, answer.affordable_nano)

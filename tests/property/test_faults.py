@@ -14,12 +14,14 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import Script
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 
+from tests.faults.processes import play
 from tests.faults.proxy import TAG, FaultProxy
 from tests.faults.runs import REPLAY_DEADLINE_S, FaultRunError, World
 from tests.faults.schedule import Decision, Fault, Schedule
 from tests.support.redis_stack import RedisStack
 
-SEEDS = range(100_000, 100_100)
+SEEDS = range(100_000, 100_200)
+PROCESSES = 2
 TRIES_MAX = 100
 
 #: name: script, what is there, what a mistake would have put there.
@@ -44,28 +46,21 @@ BUGS = {
 
 
 @pytest.fixture
-def faulty(redis: RedisStack) -> Iterator[World]:
-    with FaultProxy(redis.url) as proxy:
-        world = World(redis, proxy)
-        yield world
-        world.come_to_rest()
-
-
-@pytest.fixture
 def steady(redis: RedisStack) -> Iterator[World]:
-    """The same where nothing but the seed makes a call miss its deadline."""
+    """A world where nothing but the seed makes a call miss its deadline."""
     with FaultProxy(redis.url) as proxy:
         world = World(redis, proxy, REPLAY_DEADLINE_S)
         yield world
         world.come_to_rest()
 
 
-def test_ledger_is_exact_whatever_the_network_does(
-    faulty: World, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_ledger_is_exact_whatever_the_network_does(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         sys.stdout.write(f" seeds {SEEDS.start} to {SEEDS.stop - 1} ")
-    runs = [faulty.run(seed) for seed in SEEDS]
+    results = list(play(SEEDS, PROCESSES))
+    assert "\n".join(message for _, _, message in results if message) == ""
+    assert sorted(seed for seed, _, _ in results) == list(SEEDS)
+    runs = [run for _, run, _ in results if run is not None]
     faults: Counter[Fault] = sum((run.faults for run in runs), Counter())
     assert set(faults) == set(Fault)
     assert sum(run.lost for run in runs) > 5 * len(runs)
