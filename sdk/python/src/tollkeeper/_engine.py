@@ -192,5 +192,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
             task.cancel()
         loop.run_until_complete(asyncio.gather(*pending, return_exceptions=True))
         loop.run_until_complete(loop.shutdown_asyncgens())
+        # A closed transport lets go of its socket one turn of the loop later.
+        loop.run_until_complete(asyncio.sleep(0))
     finally:
         loop.close()
