@@ -51,6 +51,7 @@ class Stack:
             arguments += ["--config-env", self.stage]
         else:
             arguments += ["--parameter-overrides", f"Stage={self.stage}"]
+            arguments += ["--tags", f"project=tollkeeper stage={self.stage}"]
         self._sam("deploy", *arguments)
 
     def outputs(self) -> Outputs:

@@ -29,10 +29,11 @@ def sam(*arguments: str, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
-def translate(layer: str) -> dict[str, Any]:
+def translate(layer: str, *parameters: str) -> dict[str, Any]:
     """The resources that CloudFormation gets, the layer's content being the one named."""
+    program = ROOT / "tests" / "infra" / "translate.py"
     done = subprocess.run(
-        [str(SAM_BIN / "python"), str(ROOT / "tests" / "infra" / "translate.py"), TEMPLATE, layer],
+        [str(SAM_BIN / "python"), str(program), TEMPLATE, layer, *parameters],
         capture_output=True,
         text=True,
         check=False,

@@ -144,7 +144,7 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
 
     common = {
         "TOLLKEEPER_PREFIX": {"Fn::Sub": "/tollkeeper/${Stage}"},
-        "POWERTOOLS_METRICS_NAMESPACE": "Tollkeeper",
+        "POWERTOOLS_METRICS_NAMESPACE": {"Fn::Sub": "Tollkeeper/${Stage}"},
         "POWERTOOLS_SERVICE_NAME": FUNCTIONS[name],
         "LOG_LEVEL": "INFO",
     }
@@ -213,7 +213,8 @@ def test_every_action_is_named_and_every_resource_is_narrow(translated: Resource
     assert len(found) >= 5
     for name, statement in found:
         assert not [action for action in listed(statement["Action"]) if "*" in action], name
-        assert "*" not in listed(statement["Resource"]), name
+        if statement["Sid"] != "WriteTraces":  # X-Ray has no resources to name
+            assert "*" not in listed(statement["Resource"]), name
 
 
 def test_a_wildcard_says_why() -> None:
@@ -252,7 +253,8 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
             "LogUsageRole",
             READ
             | {"s3:PutObject", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-            | {"logs:CreateLogStream", "logs:PutLogEvents"},
+            | {"logs:CreateLogStream", "logs:PutLogEvents"}
+            | {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
         ),
         ("StripeWebhookFunctionRole", READ | {"s3:PutObject"}),
         ("UpgradePageFunctionRole", READ),
@@ -265,11 +267,12 @@ def test_a_function_may_do_what_it_does(
     assert actions_of(translated, role) == actions
 
 
-def test_the_only_policies_of_awss_own_are_for_logs(translated: Resources) -> None:
+def test_the_only_policies_of_awss_own_are_for_logs_and_traces(translated: Resources) -> None:
     for name, role in of_type(translated, "AWS::IAM::Role").items():
         for policy in role["Properties"].get("ManagedPolicyArns", []):
             own = isinstance(policy, dict) and "Ref" in policy
-            assert own or "AWSLambdaBasicExecutionRole" in str(policy), name
+            harmless = re.search("AWSLambdaBasicExecutionRole|AWSXrayWriteOnlyAccess", str(policy))
+            assert own or harmless, name
 
 
 def test_secrets_are_decrypted_only_through_parameter_store(resources: Resources) -> None:
@@ -317,37 +320,57 @@ def test_another_layer_publishes_other_versions(translated: Resources) -> None:
     versions = set(of_type(translated, "AWS::Lambda::Version"))
     after = set(of_type(translate("another"), "AWS::Lambda::Version"))
 
-    assert len(versions) == len(after) == 2
+    assert len(versions) == len(after) == len(FUNCTIONS)
     assert not versions & after
 
 
 def test_no_parameter_that_may_change_is_part_of_a_version(template: dict[str, Any]) -> None:
     """SAM publishes no version for it: the alias would keep the old value."""
-    published = [
-        item["Properties"]
-        for item in of_type(template["Resources"], "AWS::Serverless::Function").values()
-        if "AutoPublishAlias" in item["Properties"]
-    ]
+    functions = of_type(template["Resources"], "AWS::Serverless::Function").values()
+    published = [item["Properties"] for item in functions]
     changeable = set(template["Parameters"]) - {"Stage"}
+    # Of the function, or of its deployment, whatever its versions; and Tracing says so itself.
+    apart = {"ReservedConcurrentExecutions", "DeploymentPreference", "Tracing"}
 
-    assert len(published) == 2
+    assert template["Globals"]["Function"]["AutoPublishAlias"] == "live"
+    assert all(each["AutoPublishAliasAllProperties"] for each in published)
     for each in [template["Globals"]["Function"], *published]:
-        # ReservedConcurrentExecutions is the function's, whatever its versions.
-        kept = {key: value for key, value in each.items() if key != "ReservedConcurrentExecutions"}
+        kept = {key: value for key, value in each.items() if key not in apart}
         assert not [name for name in changeable if f"'Ref': '{name}'" in str(kept)]
         assert not [name for name in changeable if f"${{{name}}}" in str(kept)]
 
 
-def test_every_alarm_calls_somebody(resources: Resources) -> None:
-    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+CANARIES = {
+    "InterceptFunction": "InterceptErrorsAlarm",
+    "LogUsageFunction": "LogUsageErrorsAlarm",
+    "StripeWebhookFunction": "StripeWebhookErrorsAlarm",
+    "UpgradePageFunction": "UpgradePageErrorsAlarm",
+}
 
-    assert set(alarms) == {
-        "UsageDeadLetterAlarm",
-        "LogUsageErrorsAlarm",
-        "StripeWebhookErrorsAlarm",
-    }
-    for name, alarm in alarms.items():
-        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "AlarmTopic"}], name
+
+def test_a_safe_deployment_goes_back_when_the_alias_fails() -> None:
+    resources = translate("layer", "SafeDeployments=true")
+    groups = of_type(resources, "AWS::CodeDeploy::DeploymentGroup")
+
+    for name, alarm in CANARIES.items():
+        group = groups[f"{name}DeploymentGroup"]["Properties"]
+        config = group["DeploymentConfigName"]["Fn::Sub"]
+        dimensions = {d["Name"]: d["Value"] for d in properties(resources, alarm)["Dimensions"]}
+        assert config == [
+            "CodeDeployDefault.Lambda${ConfigName}",
+            {"ConfigName": "Canary10Percent5Minutes"},
+        ]
+        assert group["AlarmConfiguration"] == {
+            "Enabled": True,
+            "Alarms": [{"Name": {"Ref": alarm}}],
+        }
+        assert group["AutoRollbackConfiguration"]["Enabled"] is True
+        assert dimensions["Resource"] == {"Fn::Sub": f"${{{name}}}:live"}
+        assert "CodeDeployLambdaAliasUpdate" in resources[f"{name}Aliaslive"]["UpdatePolicy"]
+
+
+def test_a_deployment_in_dev_is_at_once(translated: Resources) -> None:
+    assert not of_type(translated, "AWS::CodeDeploy::DeploymentGroup")
 
 
 def test_set_up_finds_the_outputs_that_it_reads(template: dict[str, Any]) -> None:

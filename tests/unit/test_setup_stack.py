@@ -63,6 +63,7 @@ def test_any_other_stage_is_named_to_the_template(root: Path) -> None:
     (words,) = calls(root)
     assert words[words.index("--stack-name") + 1] == "tollkeeper-trial"
     assert words[words.index("--parameter-overrides") + 1] == "Stage=trial"
+    assert words[words.index("--tags") + 1] == "project=tollkeeper stage=trial"  # not the default's
     assert "--config-env" not in words
 
 
