@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
-LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam
+LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit
 # Arguments for the command of a target: make dev ARGS=--help, make test ARGS="-k reserve"
 ARGS ?=
 
@@ -42,15 +42,21 @@ $(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyp
 	@$(UV) pip install --quiet --python .venv-sam/bin/python --require-hashes -r requirements/sam.txt
 	@touch $@
 
+.venv-audit/.done: requirements/audit.txt $(VENV)/.tools
+	@echo "installing checkov into .venv-audit"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-audit
+	@$(UV) pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
+	@touch $@
+
 .PHONY: setup
-setup: $(VENV)/.dev .venv-sam/.done ## Install everything that the other targets need
+setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Install everything that the other targets need
 
 .PHONY: dev
 dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
 	@$(BIN)/python -m infra.local $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev .venv-sam/.done ## Run all tests (ARGS="-k name" for some)
+test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Run all tests (ARGS="-k name" for some)
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
@@ -74,13 +80,14 @@ soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledge
 	@$(BIN)/python -m tests.kills.concurrency --seeds 500
 
 .PHONY: check
-check: $(VENV)/.dev .venv-sam/.done ## Lint, format, types, import rules, template
+check: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Lint, format, types, import rules, templates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@.venv-sam/bin/cfn-lint template.yaml
+	@.venv-sam/bin/cfn-lint template.yaml infra/monitoring/template.yaml
 	@SAM_CLI_TELEMETRY=0 $(SAM) validate --lint
+	@LOG_LEVEL=ERROR .venv-audit/bin/checkov --config-file .checkov.yaml
 
 .PHONY: format
 format: $(VENV)/.dev ## Format and fix what can be fixed
@@ -104,4 +111,4 @@ lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 
 .PHONY: clean
 clean: ## Remove the environments and everything that was built
-	rm -rf $(VENV) .venv-sam .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-sam .venv-audit .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
