@@ -1,6 +1,7 @@
 """`make dev`: the whole product on this machine, until Ctrl-C."""
 
 import argparse
+import dataclasses
 import json
 import os
 import signal
@@ -9,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+from infra.local.built import build_for_this_machine
 from infra.local.cloudformation import TemplateError
 from infra.local.console import Terminal
-from infra.local.layout import Settings
+from infra.local.layout import ROOT, Settings
 from infra.local.parts import PartError, direct_to_loopback
 from infra.local.seed import Stripe, Upstash
 from infra.local.stack import FunctionError, LocalStack
@@ -36,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--any-ports", action="store_true", help="do not ask for the usual ports, take free ones"
     )
     parser.add_argument(
+        "--built", action="store_true", help="run what `sam build` makes, not the source"
+    )
+    parser.add_argument(
         "--json-ready", type=Path, metavar="FILE", help="write the addresses there when ready"
     )
     options = parser.parse_args(arguments)
@@ -55,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     try:
+        if options.built:
+            terminal.progress("building the stack for this machine")
+            template = build_for_this_machine(ROOT / "build" / "sam")
+            settings = dataclasses.replace(settings, template=template)
         with LocalStack(settings, on_line=terminal.line, on_progress=terminal.progress) as stack:
             terminal.ready(stack)
             if options.json_ready is not None:

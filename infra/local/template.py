@@ -5,7 +5,7 @@ event sources a function has, and every time-out and batch size.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,13 +65,17 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One Lambda function. `task_root` is the folder from which `handler` can be imported."""
+    """One Lambda function. `task_root` is the folder from which `handler` can be imported.
+
+    `layers` are what a build put into its layers (`/opt/python` in Lambda); none before a build.
+    """
 
     logical_id: str
     name: str
     arn: str
     handler: str
     task_root: Path
+    layers: tuple[Path, ...]
     timeout_s: int
     memory_mb: int
     environment: Mapping[str, str]
@@ -200,6 +204,7 @@ class _Reader:
             arn=self._resolver.resolve({"Fn::GetAtt": [logical_id, "Arn"]}),
             handler=handler,
             task_root=self._task_root(str(resolved("CodeUri", ".")), handler),
+            layers=tuple(self._built_layers(properties.get("Layers", []))),
             timeout_s=int(resolved("Timeout", 3)),
             memory_mb=int(resolved("MemorySize", 128)),
             environment={
@@ -231,6 +236,13 @@ class _Reader:
                 break
         # The function is there and its code is not: it fails when it is called, as on AWS.
         return self._folder
+
+    def _built_layers(self, layers: Sequence[Any]) -> Iterator[Path]:
+        for layer in layers:
+            content = self._resources[layer["Ref"]]["Properties"]["ContentUri"]
+            packages = (self._folder / content).resolve() / "python"
+            if packages.is_dir():
+                yield packages
 
     def _events(self, events: Mapping[str, Any], *kinds: str) -> Iterator[tuple[str, Any]]:
         for name, event in events.items():

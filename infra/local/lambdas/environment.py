@@ -1,8 +1,14 @@
-"""The environment a function's process gets: Lambda's own variables and the template's."""
+"""How a function's process is started: its command, Lambda's own variables and the template's."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
 
 from infra.local.template import Function
 
@@ -18,6 +24,26 @@ _LENT = (
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
 )
+
+#: What Lambda's Python has of its own (boto3, which it has as well, is in the layer).
+_RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
+
+
+def runtime_command(function: Function) -> list[str]:
+    """What starts a worker: without site-packages where the function brings its own (see below)."""
+    alone = ["-S"] if function.layers else []
+    return [sys.executable, *alone, "-m", "awslambdaric", function.handler]
+
+
+@cache
+def runtime_packages() -> Path:
+    """A folder with AWS's runtime client and nothing else, for as long as this process lives."""
+    folder = Path(tempfile.mkdtemp(prefix="tollkeeper-runtime-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for name in _RUNTIME:
+        for file in {path.parts[0] for path in distribution(name).files or ()}:
+            (folder / file).symlink_to(str(distribution(name).locate_file(file)))
+    return folder
 
 
 def worker_environment(
@@ -50,6 +76,15 @@ def worker_environment(
         "LAMBDA_TASK_ROOT": str(function.task_root),
         "_HANDLER": function.handler,
     }
+    if function.layers:
+        # Built code runs as in Lambda: from its own folder, its layers and the runtime, which are
+        # read-only there, hence without byte code. Nothing of the developer's environment is seen.
+        path = [function.task_root, *function.layers, runtime_packages()]
+        environment |= {
+            "PYTHONPATH": os.pathsep.join(map(str, path)),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONNOUSERSITE": "1",
+        }
     if function.json_logs:
         environment["AWS_LAMBDA_LOG_FORMAT"] = "JSON"
     if function.log_level:

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import json
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
@@ -17,7 +16,7 @@ from typing import Protocol
 from starlette.requests import Request
 from starlette.responses import Response
 
-from infra.local.lambdas.environment import worker_environment
+from infra.local.lambdas.environment import runtime_command, worker_environment
 from infra.local.lambdas.invocation import ANSWER_BYTES_MAX, STOPPED, Invocation, Result, failure
 from infra.local.template import Function
 
@@ -76,10 +75,7 @@ class Worker:
         """Start the process and stay until it has ended and its last log line is out."""
         self._alarm = asyncio.get_running_loop().call_later(_INIT_DEADLINE_S, self._init_timed_out)
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "awslambdaric",
-            self._function.handler,
+            *runtime_command(self._function),
             cwd=self._function.task_root,
             env=self._environment,
             stdin=asyncio.subprocess.DEVNULL,

@@ -1,0 +1,52 @@
+"""The same story on what `sam build` makes: what is deployed is what was tested."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.built import build_for_this_machine
+from infra.local.layout import Settings
+from infra.local.stack import LocalStack
+from tests.e2e.test_story_http import (  # noqa: F401 - told again, by the stack below
+    test_a_plan_gives_its_tier_at_once_and_its_end_takes_it,
+    test_check_block_pay_continue,
+)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_for_this_machine(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def stack(built: Path) -> Iterator[LocalStack]:
+    with LocalStack(Settings(template=built, chat=False, token_delay_ms=0)) as running:
+        yield running
+
+
+def test_it_is_the_build_that_runs(stack: LocalStack, built: Path) -> None:
+    environments = [
+        path.read_bytes().decode(errors="replace").split("\0")
+        for path in Path("/proc").glob("[0-9]*/environ")
+        if f"LAMBDA_TASK_ROOT={built.parent}".encode() in _read(path)
+    ]
+
+    assert len(environments) >= 5
+    for environment in environments:
+        (task_root,) = [v for v in environment if v.startswith("LAMBDA_TASK_ROOT=")]
+        (path,) = [v for v in environment if v.startswith("PYTHONPATH=")]
+        own, layer, runtime = path.removeprefix("PYTHONPATH=").split(":")
+        assert own == task_root.removeprefix("LAMBDA_TASK_ROOT=")
+        assert Path(layer) == built.parent / "CoreLayer" / "python"
+        assert not (Path(runtime) / "tollkeeper_core").exists()
+        assert sorted(each.name for each in Path(runtime).glob("*.py")) == [
+            "snapshot_restore_py.py"
+        ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:  # it has ended, or is another user's
+        return b""
