@@ -7,11 +7,13 @@ from tollkeeper_core import bootstrap
 from tollkeeper_core.domain.billing import ForgedEventError
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.function_url import Answer, json_answer, problem_answer, request_of
-from tollkeeper_core.services.apply_stripe_event import Effect, UnusableEventError
+from tollkeeper_core.services.stripe_events.event import Effect, UnusableEventError
 from tollkeeper_core.telemetry import count, flush, logger
 
 #: Stripe's events are some KiB: what is larger is not worth the work of checking its signature.
 _BODY_BYTES_MAX = 512 * 1024
+
+_COUNTED = {Effect.GRANTED: "CreditsGranted", Effect.UNKNOWN: "WebhookUnknownEvent"}
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -20,6 +22,8 @@ def handler(event: dict[str, Any], _context: object) -> Answer:
     try:
         return _applied(event)
     except Problem as problem:
+        if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _failed(problem.code, problem.status, problem.detail)
         return _refused(problem)
     except ForgedEventError:
         return _refused(
@@ -40,8 +44,8 @@ def _applied(event: dict[str, Any]) -> Answer:
     apply = bootstrap.apply_stripe_event()
     applied = apply(request.body, request.headers.get("stripe-signature"))
     count("WebhookEvent")
-    if applied.effect is Effect.GRANTED:
-        count("CreditsGranted")
+    if applied.effect in _COUNTED:
+        count(_COUNTED[applied.effect])
     told = {"event_id": applied.event_id, "type": applied.event_type, "effect": applied.effect}
     logger.info("applied", extra=told)
     return json_answer(HTTPStatus.OK, told)

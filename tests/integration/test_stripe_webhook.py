@@ -21,14 +21,15 @@ from tollkeeper_core.adapters.stripe_billing import (
 from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, ForgedEventError
 from tollkeeper_core.domain.ledger import PromptState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkClaims, sign_link
-from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
 from tollkeeper_core.services.config_cache import ConfigCache
+from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.upgrade import UpgradeService
 
 from functions.stripe_webhook.app import handler
 from infra.local.stripe_local import LocalStripe, Retry
 from tests.support.function_server import Context, serve_function, url_event
-from tests.support.memory_ledger import MemoryArchive
+from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive
 from tests.support.stripe_local import client_of, open_session, press, until
 from tests.support.upgrade import KEY, STAGE, example_config
 
@@ -60,7 +61,8 @@ def wire(
 
     def use(secret: str) -> None:
         events = StripeEvents(parse_webhook_secrets(secret))
-        service = ApplyStripeEvent(store, archive, events, STAGE, clock)
+        books = Books(store, archive, MemoryAnnouncements(), STAGE, clock)
+        service = ApplyStripeEvent(books, events, ConfigCache(store, example_config, clock))
         monkeypatch.setattr(bootstrap, "apply_stripe_event", lambda: service)
 
     return use
@@ -235,6 +237,9 @@ COMPLETED = {
             "id": "cs_forged",
             "mode": "payment",
             "payment_status": "paid",
+            "payment_intent": "pi_forged",
+            "amount_total": 500,
+            "currency": "usd",
             "metadata": {
                 "tollkeeper": STAGE,
                 "user_id": "ada.lovelace",

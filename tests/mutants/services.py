@@ -50,19 +50,19 @@ ARCHIVE = (
     Mutant(
         name="grant-not-archived",
         harm="Credits that were paid are gone after a rebuild.",
-        file=f"{_SERVICES}/apply_stripe_event.py",
-        find="        self.archive.write(grant_postings(granted))\n",
+        file=f"{_SERVICES}/stripe_events/books.py",
+        find="        self.archive.write(grant_postings(answer))\n",
         replace="",
         tests=(WEBHOOK,),
     ),
     Mutant(
         name="replayed-grant-not-archived",
         harm="A webhook that dies between grant and record: Stripe's retry records nothing.",
-        file=f"{_SERVICES}/apply_stripe_event.py",
-        find="        self.archive.write(grant_postings(granted))\n",
+        file=f"{_SERVICES}/stripe_events/books.py",
+        find="        self.archive.write(grant_postings(answer))\n",
         replace=(
-            "        if not granted.replayed:\n"
-            "            self.archive.write(grant_postings(granted))\n"
+            "        if not answer.replayed:\n"
+            "            self.archive.write(grant_postings(answer))\n"
         ),
         tests=(WEBHOOK,),
     ),

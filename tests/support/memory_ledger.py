@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
 from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, CheckoutStart
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
@@ -178,6 +179,23 @@ class MemoryArchive:
         for posting in postings:
             # The same id stands for the same line, always.
             assert self.postings.setdefault(posting.id, posting) == posting
+
+
+@dataclass
+class MemoryAnnouncements:
+    """Announcements. ``down``: it takes none."""
+
+    told: list[Announcement] = field(default_factory=list)
+    down: bool = False
+
+    def publish(self, stage: str, announcements: Sequence[Announcement]) -> None:
+        if self.down:
+            raise AnnouncementError("down")
+        for announcement in announcements:
+            same = [a for a in self.told if a.id == announcement.id]
+            # The same id stands for the same fact, always.
+            assert all(a == announcement for a in same), (same, announcement)
+            self.told.append(announcement)
 
 
 @dataclass

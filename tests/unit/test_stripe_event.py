@@ -10,14 +10,17 @@ import pytest
 from tollkeeper_core.domain.billing import ForgedEventError
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms
-from tollkeeper_core.services.apply_stripe_event import (
-    Applied,
-    ApplyStripeEvent,
-    Effect,
-    UnusableEventError,
-)
+from tollkeeper_core.services.config_cache import ConfigCache
+from tollkeeper_core.services.stripe_events.apply import Applied, ApplyStripeEvent
+from tollkeeper_core.services.stripe_events.books import Books
+from tollkeeper_core.services.stripe_events.event import Effect, UnusableEventError
 
-from tests.support.memory_ledger import MemoryArchive, MemoryConfig, MemoryLedger
+from tests.support.memory_ledger import (
+    MemoryAnnouncements,
+    MemoryArchive,
+    MemoryConfig,
+    MemoryLedger,
+)
 from tests.support.upgrade import NOW_MS, STAGE, Clock, example_config
 
 NOW_S = NOW_MS // 1000
@@ -45,10 +48,13 @@ class Webhook:
         default_factory=lambda: MemoryLedger(MemoryConfig(example_config()))
     )
     archive: MemoryArchive = field(default_factory=MemoryArchive)
+    bus: MemoryAnnouncements = field(default_factory=MemoryAnnouncements)
     clock: Clock = field(default_factory=Clock)
 
     def __call__(self, event: Any, signature: str | None = "good") -> Applied:
-        apply = ApplyStripeEvent(self.ledger, self.archive, Signed(), STAGE, self.clock)
+        configs = ConfigCache(self.ledger.configs, lambda: self.ledger.configs.config, self.clock)
+        books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock)
+        apply = ApplyStripeEvent(books, Signed(), configs)
         return apply(json.dumps(event).encode(), signature)
 
 
@@ -69,6 +75,9 @@ def session(**more: Any) -> dict[str, Any]:
         "object": "checkout.session",
         "mode": "payment",
         "payment_status": "paid",
+        "payment_intent": "pi_1",
+        "amount_total": 500,
+        "currency": "usd",
         "metadata": PACK.metadata(STAGE),
         **more,
     }
@@ -81,7 +90,7 @@ def subscription(**more: Any) -> dict[str, Any]:
         "status": "active",
         "cancel_at": None,
         "cancel_at_period_end": False,
-        "items": {"data": [{"current_period_end": ENDS_S}]},
+        "items": {"data": [{"current_period_start": NOW_S, "current_period_end": ENDS_S}]},
         "metadata": PLAN.metadata(STAGE),
         **more,
     }
@@ -97,7 +106,7 @@ def until_s(webhook: Webhook) -> float:
 def test_a_paid_session_grants_what_was_bought():
     webhook = Webhook()
     assert webhook(COMPLETED).effect is Effect.GRANTED
-    granted = webhook.ledger.granted["cs_1"]
+    granted = webhook.ledger.granted["pi_1"]
     assert (granted.user_id, granted.pack) == ("jo.77", "starter")
     assert (granted.granted_nano, granted.paid_minor, granted.currency) == (4 * 10**9, 500, "usd")
     assert granted.expires_ms == NOW_MS + 365 * DAY_S * 1000
@@ -125,13 +134,13 @@ def test_a_pack_without_an_expiry_never_expires():
     metadata = PACK.metadata(STAGE)
     del metadata["expires_days"]
     webhook(event("checkout.session.completed", session(metadata=metadata)))
-    assert webhook.ledger.granted["cs_1"].expires_ms is None
+    assert webhook.ledger.granted["pi_1"].expires_ms is None
 
 
 def test_a_delivery_that_is_days_late_gives_no_later_expiry():
     webhook = Webhook(clock=Clock(NOW_MS + 2 * DAY_S * 1000))
     webhook(COMPLETED)
-    assert webhook.ledger.granted["cs_1"].expires_ms == NOW_MS + 365 * DAY_S * 1000
+    assert webhook.ledger.granted["pi_1"].expires_ms == NOW_MS + 365 * DAY_S * 1000
 
 
 def test_free_of_charge_is_paid():
@@ -180,8 +189,8 @@ def test_a_bank_debit_in_any_order_three_deliveries_each_is_one_grant():
 def test_two_purchases_are_two_grants():
     webhook = Webhook()
     webhook(COMPLETED)
-    webhook(event("checkout.session.completed", session(id="cs_2")))
-    assert set(webhook.ledger.granted) == {"cs_1", "cs_2"}
+    webhook(event("checkout.session.completed", session(payment_intent="pi_2")))
+    assert set(webhook.ledger.granted) == {"pi_1", "pi_2"}
     assert len(webhook.archive.postings) == 8
 
 
@@ -201,7 +210,10 @@ def test_a_subscription_in_any_order_three_deliveries_each_ends_the_same():
     [
         ({}, ENDS_S + DAY_S),
         ({"status": "trialing"}, ENDS_S + DAY_S),
-        ({"status": "past_due"}, ENDS_S),
+        ({"status": "past_due"}, NOW_S + 7 * DAY_S),
+        ({"status": "past_due", "cancel_at_period_end": True}, NOW_S + 7 * DAY_S),
+        ({"pause_collection": {"behavior": "void", "resumes_at": None}}, 0),
+        ({"pause_collection": {"behavior": "keep_as_draft"}}, ENDS_S + DAY_S),
         ({"cancel_at_period_end": True, "cancel_at": ENDS_S}, ENDS_S),
         ({"cancel_at_period_end": True}, ENDS_S),
         ({"cancel_at": ENDS_S - DAY_S}, ENDS_S - DAY_S),
@@ -212,9 +224,23 @@ def test_a_subscription_in_any_order_three_deliveries_each_ends_the_same():
         ({"status": "incomplete"}, 0),
         ({"status": "incomplete_expired"}, 0),
         ({"status": "paused"}, 0),
-        ({"items": {"data": []}, "current_period_end": ENDS_S - 7}, ENDS_S - 7 + DAY_S),
         (
-            {"items": {"data": [{"current_period_end": NOW_S}, {"current_period_end": ENDS_S}]}},
+            {
+                "items": {"data": []},
+                "current_period_start": NOW_S,
+                "current_period_end": ENDS_S - 7,
+            },
+            ENDS_S - 7 + DAY_S,
+        ),
+        (
+            {
+                "items": {
+                    "data": [
+                        {"current_period_start": NOW_S - 9, "current_period_end": NOW_S},
+                        {"current_period_start": NOW_S, "current_period_end": ENDS_S},
+                    ]
+                }
+            },
             ENDS_S + DAY_S,
         ),
     ],
@@ -259,9 +285,9 @@ def test_what_is_not_ours_is_left_alone(
     assert not webhook.ledger.subscriptions
 
 
-@pytest.mark.parametrize("kind", ["invoice.paid", "checkout.session.expired", "v2.core.thing"])
+@pytest.mark.parametrize("kind", ["price.updated", "customer.created", "v2.core.thing"])
 def test_other_events_do_nothing(kind: str):
-    assert Webhook()({"id": "evt_1", "type": kind}).effect is Effect.NOTHING
+    assert Webhook()({"id": "evt_1", "type": kind}).effect is Effect.UNKNOWN
 
 
 @pytest.mark.parametrize("mode", ["subscription", "setup"])
@@ -314,7 +340,8 @@ def test_terms_that_make_no_sense_are_an_error_that_names_the_field(field_name: 
         {**COMPLETED, "data": {}},
         {**COMPLETED, "created": None},
         {**COMPLETED, "created": "1"},
-        event("checkout.session.completed", session(id=None)),
+        event("checkout.session.completed", session(id=None, payment_intent=None)),
+        event("checkout.session.completed", session(amount_total=None)),
         event("checkout.session.completed", session(mode=None)),
         event("checkout.session.completed", session(payment_status=None)),
         event("customer.subscription.updated", subscription(status="quantum")),
@@ -364,7 +391,7 @@ def test_a_ledger_that_is_away_is_not_acknowledged():
 
 def test_a_refund_that_came_before_its_purchase_is_revoked_with_it():
     webhook = Webhook()
-    webhook.ledger.early_refunds["cs_1"] = 250
+    webhook.ledger.early_refunds["pi_1"] = 250
     webhook(COMPLETED)
     lots = [p.amount for p in webhook.archive.postings.values() if ":lot:" in p.account]
     assert sorted(lots) == [-2 * 10**9, 4 * 10**9]

@@ -23,10 +23,10 @@ from tollkeeper_core.settings import settings
 
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
-    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
     from tollkeeper_core.services.check import Check, Count
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
+    from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
     from tollkeeper_core.services.upgrade import UpgradeService
     from tollkeeper_core.services.usage import ReadUsage, UserLinks
 
@@ -104,11 +104,14 @@ def apply_stripe_event() -> "ApplyStripeEvent":
 
 @lru_cache(maxsize=1)
 def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
+    from tollkeeper_core.adapters.event_bus import EventBus
     from tollkeeper_core.adapters.stripe_billing import StripeEvents, parse_webhook_secrets
-    from tollkeeper_core.services.apply_stripe_event import ApplyStripeEvent
+    from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+    from tollkeeper_core.services.stripe_events.books import Books
 
     events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret", slot)))
-    return ApplyStripeEvent(_store(), _archive(), events, _stage(), clock)
+    books = Books(_store(), _archive(), EventBus(settings().event_bus), _stage(), clock)
+    return ApplyStripeEvent(books, events, configs())
 
 
 def upgrade_service() -> "UpgradeService":

@@ -16,6 +16,7 @@ class Settings:
     region: str
     usage_queue_url: str
     archive_bucket: str
+    event_bus: str
     upgrade_page_url: str
     stripe_api_base: str
     redis_deadline_s: float
@@ -30,6 +31,7 @@ def settings() -> Settings:
         region=env["AWS_REGION"],
         usage_queue_url=env.get("USAGE_QUEUE_URL", ""),
         archive_bucket=env.get("ARCHIVE_BUCKET", ""),
+        event_bus=env.get("EVENT_BUS", ""),
         upgrade_page_url=env.get("UPGRADE_PAGE_URL", ""),
         stripe_api_base=env.get("STRIPE_API_BASE", ""),
         redis_deadline_s=int(env.get("REDIS_DEADLINE_MS", _REDIS_DEADLINE_MS)) / 1000,

@@ -135,6 +135,7 @@ class Settings(_Model):
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
     unknown_model: Literal["block"] | CeilingPrice = "block"
     reservation_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
+    past_due_grace_days: Annotated[int, Field(ge=0, le=60)] = 7
     text: Copy = Field(default_factory=Copy, alias="copy")
 
     @property

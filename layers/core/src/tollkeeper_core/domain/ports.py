@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from tollkeeper_core.domain.announcements import Announcement
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
     Grant,
@@ -110,6 +111,14 @@ class Archive(Protocol):
 
     def write(self, postings: Sequence[Posting]) -> None:
         """Durably, before it returns; the same postings twice are harmless."""
+        ...
+
+
+class Announcements(Protocol):
+    """Whoever of the owner's wants to hear what came about."""
+
+    def publish(self, stage: str, announcements: Sequence[Announcement]) -> None:
+        """Durably, before it returns. Raises AnnouncementError: some may have been told."""
         ...
 
 

@@ -1,0 +1,83 @@
+"""What the owner is told of, for uses of their own (docs/events.md).
+
+An announcement comes at least once: whoever acts on one deduplicates by its ``id``, which is the
+same for the same fact however often it is told.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tollkeeper_core.domain.ledger import Granted, SubscriptionState
+from tollkeeper_core.domain.money import format_usd
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """``kind`` such as ``credits.granted``; ``at_ms``: when it came about; ``detail``: JSON."""
+
+    id: str
+    kind: str
+    user_id: str
+    at_ms: int
+    detail: Mapping[str, object]
+
+
+class AnnouncementError(Exception):
+    """It was not announced: it has to be tried again."""
+
+
+def granted(answer: Granted) -> Announcement:
+    """Credits were bought, or came with a plan."""
+    return Announcement(
+        id=f"credits.granted:{answer.purchase_id}",
+        kind="credits.granted",
+        user_id=answer.user_id,
+        at_ms=answer.granted_ms,
+        detail={
+            "purchase_id": answer.purchase_id,
+            "pack": answer.pack,
+            "credit_usd": format_usd(answer.granted_nano),
+            "repaid_usd": format_usd(answer.repaid_nano),
+            "paid_minor": answer.paid_minor,
+            "currency": answer.currency,
+            "expires_at": None if answer.expires_ms is None else iso(answer.expires_ms),
+        },
+    )
+
+
+def subscription_changed(state: SubscriptionState, status: str) -> Announcement:
+    """A subscription stands as Stripe said at ``at``; a later ``at`` counts."""
+    created_s, rank = state.version
+    return Announcement(
+        id=f"subscription.changed:{state.subscription_id}:{created_s}:{rank}:{status}",
+        kind="subscription.changed",
+        user_id=state.user_id,
+        at_ms=created_s * 1000,
+        detail={
+            "subscription_id": state.subscription_id,
+            "status": status,
+            "plan": state.plan,
+            "tier": state.tier,
+            "until": iso(state.until_ms) if state.until_ms else None,
+        },
+    )
+
+
+def payment_failed(
+    attempt: str, *, user_id: str, offer: str, amount_minor: int, currency: str, at_s: int
+) -> Announcement:
+    """A payment was tried and failed. ``attempt`` names the one attempt."""
+    return Announcement(
+        id=f"payment.failed:{attempt}",
+        kind="payment.failed",
+        user_id=user_id,
+        at_ms=at_s * 1000,
+        detail={"offer": offer, "amount_minor": amount_minor, "currency": currency},
+    )
+
+
+def iso(at_ms: int) -> str:
+    """RFC 3339, UTC, to the millisecond."""
+    moment = datetime.fromtimestamp(at_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Stripe's events, applied to the ledger and recorded: a file for each kind of event."""

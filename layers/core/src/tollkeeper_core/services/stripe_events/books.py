@@ -1,0 +1,60 @@
+"""What an event does to the books: the ledger, then the record, then whoever wants to hear of it.
+
+In this order, and each step on every delivery: the one before may have died between any two. The
+ledger answers a repetition with its first answer, so the record and what is told stay the same.
+"""
+
+from dataclasses import dataclass
+
+from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
+from tollkeeper_core.domain.ledger import Grant, Granted, Revoke, SubscriptionState
+from tollkeeper_core.domain.ports import Announcements, Archive, Clock, Ledger
+from tollkeeper_core.domain.postings import (
+    grant_postings,
+    revocation_postings,
+    subscription_postings,
+)
+from tollkeeper_core.services.stripe_events.event import Effect
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """``stage`` names what is ours, here and in what is announced.
+
+    Every method raises LedgerUnavailableError, AnnouncementError and what the archive raises: then
+    the event has to come again.
+    """
+
+    ledger: Ledger
+    archive: Archive
+    announcements: Announcements
+    stage: str
+    clock: Clock
+
+    def grant(self, purchase: Grant) -> Effect:
+        """Credits that were paid, once."""
+        answer = self.ledger.grant(purchase)
+        self.archive.write(grant_postings(answer))
+        if answer.refunded_minor:
+            self._revoke_early_refund(answer)
+        self.tell(granted(answer))
+        return Effect.ALREADY_GRANTED if answer.replayed else Effect.GRANTED
+
+    def subscribe(self, state: SubscriptionState, status: str) -> Effect:
+        """The tier that a subscription gives until when."""
+        self.ledger.apply_subscription(state)
+        self.archive.write(subscription_postings(state))
+        self.tell(subscription_changed(state, status))
+        return Effect.SUBSCRIPTION
+
+    def tell(self, announcement: Announcement) -> None:
+        """Whatever else the owner may want to know."""
+        self.announcements.publish(self.stage, [announcement])
+
+    def _revoke_early_refund(self, answer: Granted) -> None:
+        """The refund came before the purchase that it refunds: it takes effect now."""
+        revoked = self.ledger.revoke(
+            Revoke(answer.user_id, answer.purchase_id, answer.refunded_minor, self.clock())
+        )
+        if revoked is not None:
+            self.archive.write(revocation_postings(revoked))

@@ -1,0 +1,115 @@
+"""Subscriptions: a tier, for as long as the plan is paid or about to be."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tollkeeper_core.domain.ledger import SubscriptionState
+from tollkeeper_core.domain.offers import PlanTerms
+from tollkeeper_core.services.stripe_events.books import Books
+from tollkeeper_core.services.stripe_events.checkout import DAY_MS
+from tollkeeper_core.services.stripe_events.event import (
+    Action,
+    Effect,
+    Event,
+    Fields,
+    UnusableEventError,
+    listed,
+    mapping,
+    number,
+    ours,
+    text,
+)
+
+#: A renewal's event may be late (Stripe draws up the invoice about an hour after the period's end,
+#: and retries a lost event for days): the tier outlives the period by this.
+_RENEWAL_GRACE_MS = DAY_MS
+
+#: The order of events that carry the same second.
+_RANKS = {
+    "customer.subscription.created": 0,
+    "customer.subscription.updated": 1,
+    "customer.subscription.paused": 1,
+    "customer.subscription.resumed": 1,
+    "customer.subscription.deleted": 2,
+}
+_RUNNING = frozenset(("active", "trialing"))
+_OVER = frozenset(("canceled", "unpaid", "incomplete", "incomplete_expired", "paused"))
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriptions:
+    """``grace_days``: how long a plan whose renewal was not paid keeps its tier."""
+
+    books: Books
+    grace_days: Callable[[], int]
+
+    def actions(self) -> Mapping[str, Action]:
+        """By type of event."""
+        return dict.fromkeys(_RANKS, self.changed)
+
+    def changed(self, event: Event) -> Effect:
+        """The tier, by the terms that the subscription has now: a change of plan replaces them."""
+        metadata = ours(event.subject.get("metadata"), self.books.stage)
+        if metadata is None:
+            return Effect.NOT_OURS
+        terms = PlanTerms.read(metadata)
+        rank = _RANKS[event.type]
+        state = SubscriptionState(
+            user_id=terms.user_id,
+            subscription_id=text(event.subject, "id"),
+            plan=terms.plan,
+            tier=terms.tier,
+            until_ms=0 if rank == 2 else self._until_ms(event.subject),
+            version=(event.created_s, rank),
+            prompt_id=terms.prompt_id,
+            now_ms=self.books.clock(),
+        )
+        return self.books.subscribe(state, text(event.subject, "status"))
+
+    def _until_ms(self, subscription: Fields) -> int:
+        """When the tier ends if nothing more is heard; 0 when it has ended.
+
+        Statuses: docs.stripe.com/billing/subscriptions/overview. ``past_due``: Stripe is still
+        trying to collect for the period that has begun, so the grace counts from its beginning.
+        """
+        status = text(subscription, "status")
+        if status in _OVER or _collects_nothing(subscription):
+            return 0
+        begins_ms, ends_ms = (seconds * 1000 for seconds in _period(subscription))
+        if status in _RUNNING:
+            until_ms = ends_ms
+            if not subscription.get("cancel_at_period_end"):
+                until_ms += _RENEWAL_GRACE_MS
+        elif status == "past_due":
+            until_ms = min(begins_ms + self.grace_days() * DAY_MS, ends_ms)
+        else:
+            raise UnusableEventError("subscription.status is not known")
+        if subscription.get("cancel_at") is not None:
+            until_ms = min(until_ms, number(subscription, "cancel_at") * 1000)
+        return until_ms
+
+
+def _collects_nothing(subscription: Fields) -> bool:
+    """Paused by the owner as "unable to provide services": invoices are void, and so is the tier.
+
+    The two other ways to pause collection go on providing (docs.stripe.com/billing/subscriptions/
+    pause-payment).
+    """
+    pause = subscription.get("pause_collection")
+    return isinstance(pause, Mapping) and pause.get("behavior") == "void"
+
+
+def _period(subscription: Fields) -> tuple[int, int]:
+    """Of its items since API version 2025-03-31.basil, of the subscription itself before.
+
+    The version of an event is the endpoint's, not this client's.
+    """
+    items = [subscription]
+    if subscription.get("current_period_end") is None:
+        items = list(listed({"items": mapping(subscription, "items")}, "items"))
+        if not items:
+            raise UnusableEventError("subscription.items is empty")
+    return (
+        max(number(item, "current_period_start") for item in items),
+        max(number(item, "current_period_end") for item in items),
+    )
