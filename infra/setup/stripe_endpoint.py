@@ -7,13 +7,29 @@ import stripe
 if TYPE_CHECKING:
     from stripe.params import WebhookEndpointCreateParams
 
-# What functions/stripe_webhook acts on: purchases that were paid, at once or later, and the
-# subscriptions that give a tier.
+# What functions/stripe_webhook acts on: purchases that were paid, at once or later, what was given
+# back of them or is in dispute, and the subscriptions that give a tier.
 EVENTS = (
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
+    "payment_intent.succeeded",
+    "payment_intent.payment_failed",
+    "charge.refunded",
+    "charge.refund.updated",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+    "radar.early_fraud_warning.created",
+    "radar.early_fraud_warning.updated",
+    "invoice.paid",
+    "invoice.payment_failed",
     "customer.subscription.created",
     "customer.subscription.updated",
     "customer.subscription.paused",

@@ -154,7 +154,10 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
             "UPGRADE_PAGE_URL": {"Fn::GetAtt": ["UpgradePageFunctionUrl", "FunctionUrl"]},
         },
         "LogUsageFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
-        "StripeWebhookFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
+        "StripeWebhookFunction": {
+            "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
+            "EVENT_BUS": "default",
+        },
         "SyncConfigFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
     }
     assert environment == common | own.get(name, {})
@@ -256,7 +259,7 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
             | {"logs:CreateLogStream", "logs:PutLogEvents"}
             | {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
         ),
-        ("StripeWebhookFunctionRole", READ | {"s3:PutObject"}),
+        ("StripeWebhookFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
         ("UpgradePageFunctionRole", READ),
         ("SyncConfigFunctionRole", READ | {"s3:ListBucket"}),
     ],
@@ -388,4 +391,4 @@ def test_stripe_is_asked_for_every_event_that_is_acted_on() -> None:
     acted_on = set(re.findall(rf'"((?:{kinds})\.[\w.]+)"', text))
 
     assert len(acted_on) >= 10
-    assert acted_on == set(EVENTS)
+    assert acted_on <= set(EVENTS)

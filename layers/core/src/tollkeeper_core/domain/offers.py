@@ -15,6 +15,9 @@ from tollkeeper_core.domain.money import AMOUNT_NANO_MAX
 
 MARK = "tollkeeper"
 
+#: With this in its metadata a payment is a top-up without a Checkout, and its own purchase.
+AUTO_TOP_UP = "auto_top_up"
+
 _PRICE_MINOR_MAX = 99_999_999
 _EXPIRES_DAYS_MAX = 3650
 
@@ -67,7 +70,11 @@ class PackTerms:
 
 @dataclass(frozen=True, slots=True)
 class PlanTerms:
-    """A plan as it was bought: ``tier`` for ``price_minor`` each interval."""
+    """A plan as it was bought: ``tier`` for ``price_minor`` each interval.
+
+    ``credit_nano`` of AI spend comes with every paid period and ends with it, or, with
+    ``rollover``, never.
+    """
 
     user_id: str
     prompt_id: str
@@ -75,9 +82,13 @@ class PlanTerms:
     tier: str
     price_minor: int
     currency: str
+    credit_nano: int = 0
+    rollover: bool = False
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
+        included = {"credit_nano": str(self.credit_nano)} if self.credit_nano else {}
+        rollover = {"rollover": "1"} if self.rollover else {}
         return {
             MARK: stage,
             "user_id": self.user_id,
@@ -86,6 +97,8 @@ class PlanTerms:
             "tier": self.tier,
             "price_minor": str(self.price_minor),
             "currency": self.currency,
+            **included,
+            **rollover,
         }
 
     @classmethod
@@ -98,6 +111,10 @@ class PlanTerms:
             tier=_text(metadata, "tier", NAME),
             price_minor=_number(metadata, "price_minor", _PRICE_MINOR_MAX),
             currency=_text(metadata, "currency", "[a-z]{3}"),
+            credit_nano=_number(metadata, "credit_nano", AMOUNT_NANO_MAX)
+            if "credit_nano" in metadata
+            else 0,
+            rollover=metadata.get("rollover") == "1",
         )
 
 

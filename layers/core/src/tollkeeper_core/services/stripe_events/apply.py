@@ -24,6 +24,8 @@ from tollkeeper_core.services.stripe_events.event import (
     number,
     text,
 )
+from tollkeeper_core.services.stripe_events.invoices import Invoices
+from tollkeeper_core.services.stripe_events.payment_intents import PaymentIntents
 from tollkeeper_core.services.stripe_events.subscriptions import Subscriptions
 
 #: How old the setting may be by which an unpaid plan keeps its tier.
@@ -72,6 +74,8 @@ class ApplyStripeEvent:
         """What is done about each type of event; the others are none of ours."""
         return {
             **Checkout(self.books).actions(),
+            **PaymentIntents(self.books).actions(),
+            **Invoices(self.books).actions(),
             **Subscriptions(self.books, self._grace_days).actions(),
         }
 
