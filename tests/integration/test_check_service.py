@@ -15,6 +15,7 @@ from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.services.check import Check
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.links import Links
+from tollkeeper_core.services.outage import OutagePolicy
 
 from tests.support.outside import KEY, NOW_MS, Counts, Time
 
@@ -47,6 +48,8 @@ class Rates:
             return None
         return TokenRates(((-1, 10**9), (1_000, 3 * 10**9)), ((-1, 2 * 10**9),))
 
+    known = rates
+
 
 Make = Callable[..., Check]
 
@@ -58,7 +61,7 @@ def make(store: RedisStore) -> Make:
         clock, used = Time(), over or store
         configs = ConfigCache(used, lambda: source or found, clock)
         links = Links("https://page.example", lambda: LINK_KEY, clock)
-        return Check(used, configs, Rates(), links, clock, Counts())
+        return Check(used, configs, Rates(), links, OutagePolicy(clock), clock, Counts())
 
     return made
 
@@ -182,7 +185,7 @@ def away() -> RedisStore:
 
 def test_in_an_outage_the_tier_decides(make: Make, away: RedisStore) -> None:
     check = make(config(), over=away)
-    allowed = ask(check, amount_usd="0.6", tier="free")
+    allowed = ask(check, amount_usd="0.5", tier="free")
     assert (allowed["decision"], allowed["degraded"]) == ("allow", True)
     assert allowed["reserved_usd"] == "0.00"
     with pytest.raises(Problem) as refused:
@@ -198,11 +201,10 @@ def test_after_an_outage_the_published_configuration_counts_again(
     make: Make, store: RedisStore, away: RedisStore
 ) -> None:
     check = make(config(), over=away)
-    assert ask(check, amount_usd="0.6")["degraded"]
+    assert ask(check, amount_usd="0.5")["degraded"]
     in_hand = check.configs.in_an_outage()
-    healed = Check(
-        store, ConfigCache(store, config, check.clock), Rates(), check.links, check.clock, Counts()
-    )
+    configs = ConfigCache(store, config, check.clock)
+    healed = Check(store, configs, Rates(), check.links, check.outage, check.clock, Counts())
     healed.configs._in_hand = in_hand
     assert ask(healed, amount_usd="0.6")["decision"] == "block"
 
@@ -210,6 +212,7 @@ def test_after_an_outage_the_published_configuration_counts_again(
 def test_nothing_published_says_what_to_do(store: RedisStore, redis: Any) -> None:
     clock = Time()
     links = Links("https://page.example", lambda: LINK_KEY, clock)
-    check = Check(store, ConfigCache(store, config, clock), Rates(), links, clock, Counts())
+    configs = ConfigCache(store, config, clock)
+    check = Check(store, configs, Rates(), links, OutagePolicy(clock), clock, Counts())
     with pytest.raises(Problem, match="run sync_config"):
         ask(check)

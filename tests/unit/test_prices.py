@@ -138,10 +138,19 @@ def test_a_model_is_looked_up_once_by_whoever_meets_it_first(model: str) -> None
     assert (origin.asked, lines.asked) == (2, 3)
 
 
-def test_an_outage_of_the_cache_is_none_of_the_price_list() -> None:
+def test_an_outage_is_not_the_time_to_read_the_list() -> None:
+    """It takes a third of a second, and nothing can be held anyway."""
     origin, lines = Origin(), Lines()
+    cached = CachedRates(origin, lines)
+    assert cached.known("p", "known", AT_MS) is None
+    cached.rates("p", "known", AT_MS)
     lines.down = True
-    assert CachedRates(origin, lines).rates("p", "known", AT_MS) == TokenRates.flat(1, 2)
+    with pytest.raises(LedgerUnavailableError):
+        cached.rates("p", "other", AT_MS)
+    assert origin.asked == 1
+    assert cached.rates("p", "known", AT_MS) == TokenRates.flat(1, 2)
+    assert cached.known("p", "known", AT_MS) == TokenRates.flat(1, 2)
+    assert cached.known("p", "other", AT_MS) is None
 
 
 def test_tokens_of_an_unpriced_model_are_counted_by_the_names_that_providers_use() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
+from tollkeeper_core.adapters.circuit import Circuit
 from tollkeeper_core.adapters.parameter_store import ParameterStore
 from tollkeeper_core.adapters.prices import CachedRates, GenaiPrices
 from tollkeeper_core.adapters.redis_http import LeanRedis
@@ -40,8 +41,10 @@ def clock() -> int:
 def check(count: "Count") -> "Check":
     """For intercept. ``count`` takes the name of a metric."""
     from tollkeeper_core.services.check import Check
+    from tollkeeper_core.services.outage import OutagePolicy
 
-    return Check(_store(), configs(), CachedRates(GenaiPrices(), _store()), _links(), clock, count)
+    rates, outage = CachedRates(GenaiPrices(), _store()), OutagePolicy(clock)
+    return Check(_store(), configs(), rates, _links(), outage, clock, count)
 
 
 @cache
@@ -63,7 +66,7 @@ def _links() -> Links:
 @cache
 def configs() -> ConfigCache:
     """The configuration in hand."""
-    return ConfigCache(_store(), lambda: config_in_an_outage(_parameters()), clock)
+    return _configs_of(_store())
 
 
 @cache
@@ -87,14 +90,15 @@ def settle_usage(count: "Count") -> "SettleUsage":
     """For log_usage."""
     from tollkeeper_core.services.settle import SettleUsage
 
-    return SettleUsage(_store(), configs(), GenaiPrices(), _archive(), clock, count)
+    store = _patient_store()
+    return SettleUsage(store, _configs_of(store), GenaiPrices(), _archive(), clock, count)
 
 
 @cache
 def sync_config() -> SyncConfig:
     """For sync_config."""
     # The archive's client is built only where it has to be asked.
-    return SyncConfig(_parameters(), _store(), clock, lambda: _archive().holds_postings())
+    return SyncConfig(_parameters(), _patient_store(), clock, lambda: _archive().holds_postings())
 
 
 def apply_stripe_event() -> "ApplyStripeEvent":
@@ -110,8 +114,9 @@ def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
     from tollkeeper_core.services.stripe_events.books import Books
 
     events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret", slot)))
-    books = Books(_store(), _archive(), EventBus(settings().event_bus), _stage(), clock)
-    return ApplyStripeEvent(books, events, configs())
+    store, bus = _patient_store(), EventBus(settings().event_bus)
+    books = Books(store, _archive(), bus, _stage(), clock)
+    return ApplyStripeEvent(books, events, _configs_of(store))
 
 
 def upgrade_service() -> "UpgradeService":
@@ -140,8 +145,28 @@ def _parameters() -> ParameterStore:
 
 @cache
 def _store() -> RedisStore:
+    """Of what somebody waits for: once Redis is known to be away, nobody waits to find it so."""
+    return _redis(Circuit())
+
+
+@cache
+def _patient_store() -> RedisStore:
+    """Of what is delivered again when it fails.
+
+    There each waits for itself: to fail at once would take message after message from the queue,
+    for none to be seen again before its visibility time-out.
+    """
+    return _redis(None)
+
+
+def _redis(circuit: Circuit | None) -> RedisStore:
     url, token = _secret("upstash_url"), _secret("upstash_token")
-    return RedisStore(LeanRedis(url, token, settings().redis_deadline_s, _reset_token))
+    deadline_s = settings().redis_deadline_s
+    return RedisStore(LeanRedis(url, token, deadline_s, _reset_token, circuit))
+
+
+def _configs_of(store: RedisStore) -> ConfigCache:
+    return ConfigCache(store, lambda: config_in_an_outage(_parameters()), clock)
 
 
 def _reset_token() -> str:

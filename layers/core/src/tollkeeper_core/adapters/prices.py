@@ -7,7 +7,6 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.money import NANO_PER_USD, usd_to_nano
 from tollkeeper_core.domain.ports import RateSource
 from tollkeeper_core.domain.pricing import Steps, TokenRates, UnpricedModelError, UsageError
@@ -84,7 +83,11 @@ class CachedRates:
         self._known: dict[tuple[str, int], TokenRates | None] = {}
 
     def rates(self, provider: str | None, model: str, now_ms: int) -> TokenRates | None:
-        """See ports.RateSource. A day at most goes by before a change of the list is seen."""
+        """See ports.RateSource. A day at most goes by before a change of the list is seen.
+
+        Raises LedgerUnavailableError: nothing can be held then anyway, and whoever waits for a
+        check must not wait for the list as well.
+        """
         name, day = f"{provider or ''}/{model}", now_ms // 86_400_000
         if (name, day) not in self._known:
             if len(self._known) > 2_000:
@@ -92,14 +95,15 @@ class CachedRates:
             self._known[name, day] = self._look_up(provider, model, name, now_ms)
         return self._known[name, day]
 
+    def known(self, provider: str | None, model: str, now_ms: int) -> TokenRates | None:
+        """See ports.KeptRates."""
+        return self._known.get((f"{provider or ''}/{model}", now_ms // 86_400_000))
+
     def _look_up(
         self, provider: str | None, model: str, name: str, now_ms: int
     ) -> TokenRates | None:
         edition = f"{list_version()}:{datetime.fromtimestamp(now_ms / 1000, UTC):%Y-%m-%d}"
-        try:
-            line = self._store.price_line(edition, name)
-        except LedgerUnavailableError:
-            return self._origin.rates(provider, model, now_ms)
+        line = self._store.price_line(edition, name)
         if line is None:
             found = self._origin.rates(provider, model, now_ms)
             self._store.keep_price_line(edition, name, found.as_line() if found else _UNPRICED)

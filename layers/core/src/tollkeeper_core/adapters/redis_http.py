@@ -24,6 +24,7 @@ from upstash_redis import Redis
 from upstash_redis.errors import UpstashError
 from upstash_redis.http import make_headers
 
+from tollkeeper_core.adapters.circuit import Circuit
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 
 _IDLE_CONNECTIONS_MAX = 8
@@ -89,7 +90,11 @@ class PooledHttp:
     """Sends the client's requests. Safe across threads; a connection carries one at a time."""
 
     def __init__(
-        self, url: str, deadline_s: float, new_token: Callable[[], str] | None = None
+        self,
+        url: str,
+        deadline_s: float,
+        new_token: Callable[[], str] | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -99,6 +104,7 @@ class PooledHttp:
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._deadline_s = deadline_s
         self._new_token = new_token
+        self._circuit = circuit
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -109,6 +115,25 @@ class PooledHttp:
 
         Raises UpstashError where Redis refused the command, LedgerUnavailableError for the rest.
         """
+        circuit = self._circuit
+        if circuit is None:
+            return self._execute(url, headers, command, from_pipeline)
+        if not circuit.admits():
+            raise LedgerUnavailableError("Redis has not answered lately, and is left in peace")
+        try:
+            result = self._execute(url, headers, command, from_pipeline)
+        except LedgerUnavailableError:
+            circuit.failed()
+            raise
+        except UpstashError:
+            circuit.succeeded()
+            raise
+        circuit.succeeded()
+        return result
+
+    def _execute(
+        self, url: str, headers: dict[str, str], command: list[Any], from_pipeline: bool
+    ) -> Any:
         path, body = urlsplit(url).path or "/", json.dumps(command).encode()
         status, answer = self._post(path, headers, body)
         if status == 401 and self._new_token is not None:
@@ -204,13 +229,14 @@ class LeanRedis(Redis):
         token: str,
         deadline_s: float,
         new_token: Callable[[], str] | None = None,
+        circuit: Circuit | None = None,
     ) -> None:
         self._url = url.rstrip("/")
         self._read_your_writes = True
         self._sync_token = ""
         self._allow_telemetry = False
         self._headers = make_headers(token, None, allow_telemetry=False)
-        self._http = cast("Any", PooledHttp(self._url, deadline_s, new_token))
+        self._http = cast("Any", PooledHttp(self._url, deadline_s, new_token, circuit))
 
 
 def _result(answer: dict[str, Any]) -> Any:

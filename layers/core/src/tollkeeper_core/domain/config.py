@@ -74,13 +74,18 @@ class Limit(_Model):
 
 
 class Tier(_Model):
-    """A named set of limits. A window that is not named has none."""
+    """A named set of limits. A window that is not named has none.
+
+    ``outage_grace_usd``: what a user may use in an hour while Redis is away and ``outage`` says
+    allow (see services/outage.py); the lowest of the limits where it is not given.
+    """
 
     rank: Annotated[int, Field(ge=0, le=1000)] = 0
     label: Label | None = None
     limits: dict[Window, Limit]
     enforcement: Literal["strict", "soft"] = "strict"
     outage: Literal["allow", "block"] = "allow"
+    outage_grace_usd: UsdNano | None = None
 
 
 class Pack(_Model):

@@ -138,6 +138,14 @@ class RateSource(Protocol):
         ...
 
 
+class KeptRates(RateSource, Protocol):
+    """A rate source that keeps what it found."""
+
+    def known(self, provider: str | None, model: str, now_ms: int) -> TokenRates | None:
+        """What is known without asking anybody."""
+        ...
+
+
 class Prices(RateSource, Protocol):
     """The price list."""
 

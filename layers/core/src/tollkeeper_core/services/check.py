@@ -17,17 +17,18 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_usd
 from tollkeeper_core.domain.periods import Periods, periods_at, rfc3339
-from tollkeeper_core.domain.ports import Clock, Ledger, RateSource
+from tollkeeper_core.domain.ports import Clock, KeptRates, Ledger
 from tollkeeper_core.domain.pricing import (
     ASSUMED_INPUT_TOKENS,
     ASSUMED_OUTPUT_TOKENS,
     TokenRates,
     UnpricedModelError,
 )
-from tollkeeper_core.domain.problems import invalid, unauthorized, unavailable
+from tollkeeper_core.domain.problems import invalid, unauthorized
 from tollkeeper_core.services.authenticate import authenticate, is_valid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.links import Links
+from tollkeeper_core.services.outage import OutagePolicy
 from tollkeeper_core.services.usage_view import binding_window, usage_view, warnings_of
 
 #: Counts something that happened: name of the metric.
@@ -40,8 +41,9 @@ class Check:
 
     ledger: Ledger
     configs: ConfigCache
-    rates: RateSource
+    rates: KeptRates
     links: Links
+    outage: OutagePolicy
     clock: Clock
     count: Count
 
@@ -53,6 +55,7 @@ class Check:
         except UnknownTierError as error:
             raise invalid(str(error)) from error
         except LedgerUnavailableError:
+            self.count("LedgerUnavailable")
             return self._in_an_outage(request)
 
     def _decide(
@@ -94,12 +97,7 @@ class Check:
         if rates is None:
             rates = _ceiling(config, request)
             self.count("UnpricedModel")
-        amount = rates.worst_case_nano(
-            ASSUMED_INPUT_TOKENS if request.input_tokens is None else request.input_tokens,
-            ASSUMED_OUTPUT_TOKENS
-            if request.max_output_tokens is None
-            else request.max_output_tokens,
-        )
+        amount = _worst_case_nano(rates, request)
         if amount > AMOUNT_NANO_MAX:
             raise invalid("This call may cost more than 1000000 US dollars: check its tokens.")
         return amount
@@ -153,23 +151,14 @@ class Check:
 
     def _in_an_outage(self, request: CheckRequest) -> dict[str, Any]:
         """Redis is away: the tier's policy decides, and the usage is charged when it is back."""
-        self.count("LedgerUnavailable")
         config = self.configs.in_an_outage().config
-        tier = config.tiers.get(request.tier or config.settings.default_tier)
-        if tier is None:
-            raise invalid(str(UnknownTierError(request.tier or "")))
-        if tier.outage == "block":
-            raise unavailable("Limits cannot be checked at the moment; try again.")
-        now_ms = self.clock()
-        return {
-            "decision": "allow",
-            "degraded": True,
-            "reservation_id": reservation_id(request),
-            "reserved_usd": format_usd(0),
-            "expires_at": rfc3339(now_ms + config.settings.reservation_seconds * 1000),
-            "warnings": [],
-            "usage": None,
-        }
+        amount_nano = request.amount_usd
+        if amount_nano is None and request.model is not None:
+            rates = self.rates.known(request.provider, request.model, self.clock())
+            amount_nano = None if rates is None else _worst_case_nano(rates, request)
+        return self.outage.decide(
+            config, request.user_id, request.tier, amount_nano, reservation_id(request)
+        )
 
 
 def reservation_id(request: CheckRequest) -> str:
@@ -195,6 +184,13 @@ def _allowed(reservation: Reservation, periods: Periods) -> dict[str, Any]:
         "warnings": warnings_of(view),
         "usage": view,
     }
+
+
+def _worst_case_nano(rates: TokenRates, request: CheckRequest) -> int:
+    return rates.worst_case_nano(
+        ASSUMED_INPUT_TOKENS if request.input_tokens is None else request.input_tokens,
+        ASSUMED_OUTPUT_TOKENS if request.max_output_tokens is None else request.max_output_tokens,
+    )
 
 
 def _ceiling(config: Config, request: CheckRequest) -> TokenRates:
