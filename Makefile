@@ -102,6 +102,10 @@ build: $(VENV)/.tools .venv-sam/.done ## Build the stack with SAM (layer for Lam
 deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a metered call
 	@$(BIN)/python -m infra.setup $(ARGS)
 
+.PHONY: smoke
+smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--stage prod")
+	@$(BIN)/python -m infra.setup.smoke $(ARGS)
+
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 	@for f in $(LOCKS); do \
