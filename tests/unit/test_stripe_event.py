@@ -1,102 +1,33 @@
 """Stripe's events, applied: once, in any order, only when paid, and only ours."""
 
 import itertools
-import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.billing import ForgedEventError
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
-from tollkeeper_core.domain.offers import PackTerms, PlanTerms
-from tollkeeper_core.services.config_cache import ConfigCache
-from tollkeeper_core.services.stripe_events.apply import Applied, ApplyStripeEvent
-from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import Effect, UnusableEventError
 
-from tests.support.memory_ledger import (
-    MemoryAnnouncements,
-    MemoryArchive,
-    MemoryConfig,
-    MemoryLedger,
-)
 from tests.support.upgrade import NOW_MS, STAGE, Clock, example_config
-
-NOW_S = NOW_MS // 1000
-DAY_S = 86_400
-ENDS_S = NOW_S + 30 * DAY_S
-PACK = PackTerms("jo.77", "prm_1", "starter", 4_000_000_000, 500, "usd", 365)
-PLAN = PlanTerms("jo.77", "prm_1", "pro_monthly", "pro", 1200, "usd")
-
-
-class Signed:
-    """Takes "good" for a signature."""
-
-    def open(self, body: bytes, signature: str | None) -> dict[str, Any]:
-        if signature != "good":
-            raise ForgedEventError("forged")
-        event = json.loads(body)
-        if not isinstance(event, dict):
-            raise ValueError("no object")
-        return event
-
-
-@dataclass
-class Webhook:
-    ledger: MemoryLedger = field(
-        default_factory=lambda: MemoryLedger(MemoryConfig(example_config()))
-    )
-    archive: MemoryArchive = field(default_factory=MemoryArchive)
-    bus: MemoryAnnouncements = field(default_factory=MemoryAnnouncements)
-    clock: Clock = field(default_factory=Clock)
-
-    def __call__(self, event: Any, signature: str | None = "good") -> Applied:
-        configs = ConfigCache(self.ledger.configs, lambda: self.ledger.configs.config, self.clock)
-        books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock)
-        apply = ApplyStripeEvent(books, Signed(), configs)
-        return apply(json.dumps(event).encode(), signature)
-
-
-def event(kind: str, subject: dict[str, Any], created: int = NOW_S, **more: Any) -> dict[str, Any]:
-    return {
-        "id": f"evt_{kind}_{created}",
-        "object": "event",
-        "type": kind,
-        "created": created,
-        "data": {"object": subject},
-        **more,
-    }
-
-
-def session(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "cs_1",
-        "object": "checkout.session",
-        "mode": "payment",
-        "payment_status": "paid",
-        "payment_intent": "pi_1",
-        "amount_total": 500,
-        "currency": "usd",
-        "metadata": PACK.metadata(STAGE),
-        **more,
-    }
-
-
-def subscription(**more: Any) -> dict[str, Any]:
-    return {
-        "id": "sub_1",
-        "object": "subscription",
-        "status": "active",
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "items": {"data": [{"current_period_start": NOW_S, "current_period_end": ENDS_S}]},
-        "metadata": PLAN.metadata(STAGE),
-        **more,
-    }
-
-
-COMPLETED = event("checkout.session.completed", session())
+from tests.support.webhook import (
+    COMPLETED,
+    CREDIT_PLAN,
+    DAY_S,
+    ENDS_S,
+    NOW_S,
+    PACK,
+    PLAN,
+    Webhook,
+    event,
+    invoice,
+    line,
+    period,
+    session,
+    subscription,
+)
 
 
 def until_s(webhook: Webhook) -> float:
@@ -186,6 +117,170 @@ def test_a_bank_debit_in_any_order_three_deliveries_each_is_one_grant():
         assert len(webhook.archive.postings) == 4
 
 
+def test_what_was_really_paid_is_what_a_refund_is_a_part_of():
+    """After a promotion code, tax included."""
+    webhook = Webhook()
+    webhook(event("checkout.session.completed", session(amount_total=297)))
+    assert webhook.ledger.granted["pi_1"].paid_minor == 297
+
+
+def test_a_free_purchase_has_no_payment_and_is_known_by_its_session():
+    webhook = Webhook()
+    free = session(payment_status="no_payment_required", payment_intent=None, amount_total=0)
+    for _ in range(2):
+        webhook(event("checkout.session.completed", free))
+    (granted,) = webhook.ledger.granted.values()
+    assert (granted.purchase_id, granted.paid_minor) == ("cs_1", 0)
+
+
+@pytest.mark.parametrize("kind", ["succeeded", "payment_failed"])
+def test_the_payment_of_a_checkout_grants_nothing_itself_and_is_told_to_nobody(kind: str):
+    webhook = Webhook()
+    assert webhook(event(f"payment_intent.{kind}", intent())).effect is Effect.NOTHING
+    other = intent(metadata={})
+    assert webhook(event(f"payment_intent.{kind}", other)).effect is Effect.NOT_OURS
+    assert not webhook.ledger.granted
+    assert not webhook.bus.told
+
+
+def test_a_top_up_without_a_checkout_is_its_own_purchase():
+    webhook = Webhook()
+    metadata = {**PACK.metadata(STAGE), "auto_top_up": "1"}
+    paid = event("payment_intent.succeeded", intent(metadata=metadata))
+    assert [webhook(paid).effect for _ in range(2)] == [Effect.GRANTED, Effect.ALREADY_GRANTED]
+    (granted,) = webhook.ledger.granted.values()
+    assert (granted.purchase_id, granted.paid_minor) == ("pi_1", 500)
+    failed = event("payment_intent.payment_failed", intent(metadata=metadata))
+    assert webhook(failed).effect is Effect.NOT_PAID
+    assert [a.kind for a in webhook.bus.told][-1] == "payment.failed"
+
+
+def intent(**more: Any) -> dict[str, Any]:
+    return {
+        "id": "pi_1",
+        "amount": 500,
+        "amount_received": 500,
+        "currency": "usd",
+        "metadata": PACK.metadata(STAGE),
+        **more,
+    }
+
+
+# -- Invoices --------------------------------------------------------------------------------------
+
+
+def test_a_paid_period_brings_its_credits_once_and_they_end_with_it():
+    webhook = Webhook()
+    first = event("invoice.paid", invoice())
+    next_s = ENDS_S + 30 * DAY_S
+    second = event(
+        "invoice.paid",
+        invoice(
+            id="in_2", billing_reason="subscription_cycle", lines={"data": [line(1200, next_s)]}
+        ),
+        ENDS_S,
+    )
+    for one in (second, first, first, second):
+        webhook(one)
+    granted = webhook.ledger.granted
+    assert set(granted) == {"in_1", "in_2"}
+    assert [granted[i].expires_ms for i in ("in_1", "in_2")] == [ENDS_S * 1000, next_s * 1000]
+    assert granted["in_1"].pack == "pro_monthly"
+    assert (granted["in_1"].granted_nano, granted["in_1"].paid_minor) == (9 * 10**9, 1200)
+
+
+def test_credits_that_roll_over_never_end():
+    webhook = Webhook()
+    webhook(event("invoice.paid", invoice(replace(CREDIT_PLAN, rollover=True))))
+    assert webhook.ledger.granted["in_1"].expires_ms is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "granted"),
+    [
+        ({}, True),
+        ({"billing_reason": "subscription_cycle"}, True),
+        ({"amount_paid": 0}, True),  # by a promotion code, or from the customer's balance
+        ({"lines": {"data": [line(-400, proration=True), line(2000)]}}, True),
+        ({"billing_reason": "subscription_update"}, False),
+        ({"billing_reason": "manual"}, False),
+        ({"lines": {"data": [line(0)]}}, False),  # a trial
+        ({"lines": {"data": [line(900, proration=True), line(-400, proration=True)]}}, False),
+        ({"lines": {"data": [{**line(), "parent": {"type": "invoice_item_details"}}]}}, False),
+    ],
+)
+def test_only_a_period_that_begins_and_costs_brings_credits(changes: Any, granted: bool):
+    webhook = Webhook()
+    expected = Effect.GRANTED if granted else Effect.NOTHING
+    assert webhook(event("invoice.paid", invoice(**changes))).effect is expected
+    assert bool(webhook.ledger.granted) is granted
+
+
+def test_a_plan_without_credits_brings_none():
+    assert Webhook()(event("invoice.paid", invoice(PLAN))).effect is Effect.NOTHING
+
+
+def test_an_invoice_of_before_basil_is_read_as_well():
+    webhook = Webhook()
+    old = invoice(parent=None, subscription_details={"metadata": CREDIT_PLAN.metadata(STAGE)})
+    old["lines"]["data"] = [
+        {"amount": 1200, "type": "subscription", "proration": False, "period": {"end": ENDS_S}},
+        {"amount": 100, "type": "invoiceitem", "proration": True, "period": {"end": 1}},
+    ]
+    webhook(event("invoice.paid", old))
+    assert webhook.ledger.granted["in_1"].expires_ms == ENDS_S * 1000
+
+
+def test_an_invoice_that_was_not_paid_is_told():
+    webhook = Webhook()
+    for attempt in (1, 2):
+        unpaid = event("invoice.payment_failed", invoice(PLAN, attempt_count=attempt))
+        assert webhook(unpaid).effect is Effect.NOT_PAID
+    assert {a.id for a in webhook.bus.told} == {"payment.failed:in_1:1", "payment.failed:in_1:2"}
+
+
+# -- The books -------------------------------------------------------------------------------------
+
+
+def test_nothing_is_told_before_it_is_on_record_and_everything_is_told_again():
+    webhook = Webhook()
+    webhook.archive.down = True
+    with pytest.raises(OSError, match="down"):
+        webhook(COMPLETED)
+    assert not webhook.bus.told
+    webhook.archive.down, webhook.bus.down = False, True
+    with pytest.raises(AnnouncementError):
+        webhook(COMPLETED)
+    webhook.bus.down = False
+    webhook(COMPLETED)
+    webhook(COMPLETED)
+    assert [a.id for a in webhook.bus.told] == ["credits.granted:pi_1"] * 2
+
+
+@pytest.mark.parametrize(("days", "expected_s"), [(0, NOW_S), (3, NOW_S + 3 * DAY_S), (60, ENDS_S)])
+def test_a_plan_that_is_behind_keeps_its_tier_as_long_as_the_owner_says(days: int, expected_s: int):
+    webhook = Webhook(config=example_config(past_due_grace_days=days))
+    webhook(event("customer.subscription.updated", subscription(status="past_due")))
+    assert until_s(webhook) == expected_s
+
+
+def test_another_plan_is_another_tier_whichever_is_told_first():
+    events = [
+        event("customer.subscription.updated", subscription()),
+        event(
+            "customer.subscription.updated",
+            subscription(metadata=replace(PLAN, plan="max", tier="free").metadata(STAGE)),
+            NOW_S + 1,
+        ),
+    ]
+    for order in itertools.permutations(events * 2):
+        webhook = Webhook()
+        for one in order:
+            webhook(one)
+        state = webhook.ledger.subscriptions["sub_1"]
+        assert (state.plan, state.tier) == ("max", "free")
+
+
 def test_two_purchases_are_two_grants():
     webhook = Webhook()
     webhook(COMPLETED)
@@ -233,14 +328,7 @@ def test_a_subscription_in_any_order_three_deliveries_each_ends_the_same():
             ENDS_S - 7 + DAY_S,
         ),
         (
-            {
-                "items": {
-                    "data": [
-                        {"current_period_start": NOW_S - 9, "current_period_end": NOW_S},
-                        {"current_period_start": NOW_S, "current_period_end": ENDS_S},
-                    ]
-                }
-            },
+            {"items": {"data": [*period(NOW_S - 9, NOW_S)["data"], *period()["data"]]}},
             ENDS_S + DAY_S,
         ),
     ],

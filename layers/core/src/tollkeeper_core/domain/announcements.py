@@ -77,6 +77,35 @@ def payment_failed(
     )
 
 
+def dispute_told(
+    kind: str,
+    dispute_id: str,
+    *,
+    user_id: str,
+    purchase_id: str,
+    amount_minor: int,
+    currency: str,
+    status: str,
+    reason: str,
+    at_s: int,
+) -> Announcement:
+    """A bank wants a payment back (``dispute.opened``), or has decided (``dispute.closed``)."""
+    return Announcement(
+        id=f"{kind}:{dispute_id}",
+        kind=kind,
+        user_id=user_id,
+        at_ms=at_s * 1000,
+        detail={
+            "dispute_id": dispute_id,
+            "purchase_id": purchase_id,
+            "amount_minor": amount_minor,
+            "currency": currency,
+            "status": status,
+            "reason": reason,
+        },
+    )
+
+
 def iso(at_ms: int) -> str:
     """RFC 3339, UTC, to the millisecond."""
     moment = datetime.fromtimestamp(at_ms / 1000, UTC)
