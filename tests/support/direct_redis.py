@@ -1,6 +1,7 @@
 """A real Redis without the gateway between: ten times as many scripts a second."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 from redis import Redis
@@ -45,6 +46,11 @@ class DirectRedis:
             raise UpstashError(f"{type(error).__name__.upper()} {error}") from error
 
 
-def direct_store(stack: RedisStack) -> RedisStore:
+@contextmanager
+def direct_store(stack: RedisStack) -> Iterator[RedisStore]:
     """The product's store; its answers are those of the gateway, which has tests of its own."""
-    return RedisStore(cast(LeanRedis, DirectRedis(stack.redis_port)))
+    client = DirectRedis(stack.redis_port)
+    try:
+        yield RedisStore(cast(LeanRedis, client))
+    finally:
+        client.close()

@@ -1,0 +1,162 @@
+"""Lives of a purchase in six events of Stripe's each, and what must be in the books at the end.
+
+The ends are written down here by hand, from what happened and not from how it is told: no event's
+place in the row has a part in them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.support.upgrade import STAGE
+from tests.support.webhook import (
+    CREDIT_PLAN,
+    DAY_S,
+    ENDS_S,
+    NOW_S,
+    PACK,
+    event,
+    invoice,
+    line,
+    period,
+    session,
+    subscription,
+)
+
+USER = PACK.user_id
+USD = 10**9
+NEXT_S = ENDS_S + 30 * DAY_S
+
+
+@dataclass(frozen=True)
+class End:
+    """What there must be: by lot what can be used, and beside it what is owed and was sold.
+
+    ``net_paid``: minor units that stayed with the owner. ``subscriptions``: id -> (tier, plan,
+    until).
+    """
+
+    lots: Mapping[str, int] = field(default_factory=dict)
+    owed: int = 0
+    sold: int = 0
+    net_paid: int = 0
+    subscriptions: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LifeCycle:
+    """Six events, and their end."""
+
+    name: str
+    events: tuple[dict[str, Any], ...]
+    end: End
+
+
+def _plan(**more: Any) -> dict[str, Any]:
+    return subscription(metadata=CREDIT_PLAN.metadata(STAGE), **more)
+
+
+DELAYED = LifeCycle(
+    "a bank debit that is paid days later, and one that is not",
+    (
+        event("checkout.session.completed", session(payment_status="unpaid")),
+        event("payment_intent.succeeded", {"id": "pi_1", "metadata": PACK.metadata(STAGE)}),
+        event("checkout.session.async_payment_succeeded", session(), NOW_S + 3 * DAY_S),
+        event(
+            "checkout.session.completed",
+            session(id="cs_2", payment_intent="pi_2", payment_status="unpaid"),
+            NOW_S + 60,
+        ),
+        event("payment_intent.payment_failed", {"id": "pi_2", "metadata": PACK.metadata(STAGE)}),
+        event(
+            "checkout.session.async_payment_failed",
+            session(id="cs_2", payment_intent="pi_2", payment_status="unpaid"),
+            NOW_S + 3 * DAY_S,
+        ),
+    ),
+    End(lots={"pi_1": 4 * USD}, sold=4 * USD, net_paid=500),
+)
+
+_RENEWED = period(ENDS_S, NEXT_S)
+_IN_2 = invoice(
+    id="in_2", billing_reason="subscription_cycle", lines={"data": [line(1200, NEXT_S)]}
+)
+
+CANCELED = LifeCycle(
+    "a plan whose renewal fails, is paid after all, and is then canceled at once",
+    (
+        event("invoice.paid", invoice()),
+        event("invoice.payment_failed", _IN_2, ENDS_S + 3600),
+        event(
+            "customer.subscription.updated",
+            _plan(status="past_due", items=_RENEWED),
+            ENDS_S + 3600,
+        ),
+        event("invoice.paid", _IN_2, ENDS_S + 2 * DAY_S),
+        event("customer.subscription.updated", _plan(items=_RENEWED), ENDS_S + 2 * DAY_S),
+        event(
+            "customer.subscription.deleted",
+            _plan(status="canceled", items=_RENEWED),
+            ENDS_S + 5 * DAY_S,
+        ),
+    ),
+    End(
+        lots={"in_1": 9 * USD, "in_2": 9 * USD},
+        sold=18 * USD,
+        net_paid=2400,
+        subscriptions={"sub_1": ("pro", "pro_monthly", 0)},
+    ),
+)
+
+ENDING = LifeCycle(
+    "a plan that changes, falls behind, recovers, and is set to end with its period",
+    (
+        event("customer.subscription.created", _plan(status="incomplete")),
+        event("customer.subscription.updated", _plan()),
+        event(
+            "customer.subscription.updated",
+            subscription(metadata=replace(CREDIT_PLAN, plan="max").metadata(STAGE)),
+            NOW_S + DAY_S,
+        ),
+        event(
+            "customer.subscription.updated",
+            subscription(
+                metadata=replace(CREDIT_PLAN, plan="max").metadata(STAGE),
+                status="past_due",
+                items=_RENEWED,
+            ),
+            ENDS_S + 3600,
+        ),
+        event(
+            "invoice.paid",
+            {
+                **_IN_2,
+                "parent": {
+                    "type": "subscription_details",
+                    "subscription_details": {
+                        "metadata": replace(CREDIT_PLAN, plan="max").metadata(STAGE)
+                    },
+                },
+            },
+            ENDS_S + DAY_S,
+        ),
+        event(
+            "customer.subscription.updated",
+            subscription(
+                metadata=replace(CREDIT_PLAN, plan="max").metadata(STAGE),
+                items=_RENEWED,
+                cancel_at_period_end=True,
+                cancel_at=NEXT_S,
+            ),
+            ENDS_S + 2 * DAY_S,
+        ),
+    ),
+    End(
+        lots={"in_2": 9 * USD},
+        sold=9 * USD,
+        net_paid=1200,
+        subscriptions={"sub_1": ("pro", "max", NEXT_S * 1000)},
+    ),
+)
+
+LIFE_CYCLES = (DELAYED, CANCELED, ENDING)
