@@ -136,11 +136,11 @@ def secrets_read(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
     monkeypatch.setattr(telemetry.metrics.provider, "namespace", "Tollkeeper")
     monkeypatch.setattr(bootstrap, "_parameters", Parameters)
-    monkeypatch.setattr(bootstrap, "_store", Nowhere)
+    monkeypatch.setattr(bootstrap, "_redis", lambda _: Nowhere())
     monkeypatch.setattr(bootstrap, "_archive", Nowhere)
     monkeypatch.setattr("stripe.StripeClient", Nowhere())
     monkeypatch.setattr("boto3.client", Nowhere())
-    caches = (settings, bootstrap.configs, bootstrap._secrets, bootstrap._apply_stripe_event)
+    caches = (settings, bootstrap._secrets, bootstrap._patient_store, bootstrap._apply_stripe_event)
     for cache in caches:
         cache.cache_clear()
     yield read

@@ -2,5 +2,6 @@
 
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
+from tests.mutants.webhook import WEBHOOK_MUTANTS
 
-MUTANTS = (*SCRIPT_MUTANTS, *SERVICE_MUTANTS)
+MUTANTS = (*SCRIPT_MUTANTS, *SERVICE_MUTANTS, *WEBHOOK_MUTANTS)

@@ -10,7 +10,6 @@ from tests.mutants.mutant import (
     PROPERTY,
     SETTLE,
     USAGE_VIEW,
-    WEBHOOK,
     Mutant,
 )
 
@@ -46,25 +45,6 @@ ARCHIVE = (
         find="if isinstance(outcome, Settlement)]",
         replace="if isinstance(outcome, Settlement) and not outcome.replayed]",
         tests=(SETTLE,),
-    ),
-    Mutant(
-        name="grant-not-archived",
-        harm="Credits that were paid are gone after a rebuild.",
-        file=f"{_SERVICES}/stripe_events/books.py",
-        find="        self.archive.write(grant_postings(answer))\n",
-        replace="",
-        tests=(WEBHOOK,),
-    ),
-    Mutant(
-        name="replayed-grant-not-archived",
-        harm="A webhook that dies between grant and record: Stripe's retry records nothing.",
-        file=f"{_SERVICES}/stripe_events/books.py",
-        find="        self.archive.write(grant_postings(answer))\n",
-        replace=(
-            "        if not answer.replayed:\n"
-            "            self.archive.write(grant_postings(answer))\n"
-        ),
-        tests=(WEBHOOK,),
     ),
 )
 
