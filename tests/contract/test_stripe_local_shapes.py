@@ -1,5 +1,6 @@
 """Every object that the local Stripe answers or signs has Stripe's own shape."""
 
+import contextlib
 import copy
 import json
 import os
@@ -9,9 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import PLAN, client_of, open_session, open_sink, press, until
+from tests.support.stripe_local import PLAN, buy, client_of, open_session, open_sink, press, until
 from tests.support.stripe_shapes import RESOURCES, differences
 
 EXAMPLES_FILE = Path(__file__).parents[3] / "shared" / "stripe" / "fixtures3.json"
@@ -27,6 +29,7 @@ _PATHS = {
     "payment_method": "payment_methods",
     "price": "prices",
     "product": "products",
+    "refund": "refunds",
     "subscription": "subscriptions",
     "webhook_endpoint": "webhook_endpoints",
 }
@@ -87,6 +90,28 @@ def _live(client: Any) -> None:
     client.v1.subscriptions.cancel(subscription.id)
     client.v1.checkout.sessions.expire(open_session(client, customer_email="b@example.com").id)
     open_session(client, client_reference_id="user-1")
+    _give_back(client)
+    _charge_saved_cards(client)
+
+
+def _give_back(client: Any) -> None:
+    for card in ("4242424242424242", "4000000000007726", "4000000000005126"):
+        intent = buy(client, card=card).payment_intent
+        client.v1.refunds.create({"payment_intent": intent, "amount": 100, "metadata": {"a": "b"}})
+        client.v1.refunds.create({"payment_intent": intent, "reason": "duplicate"})
+
+
+def _charge_saved_cards(client: Any) -> None:
+    customer = client.v1.customers.create({}).id
+    for token in ("pm_card_visa", "pm_card_chargeCustomerFail", "pm_card_authenticationRequired"):
+        method = client.v1.payment_methods.attach(token, {"customer": customer})
+        params = {"amount": 900, "currency": "usd", "customer": customer, "confirm": True}
+        params |= {"payment_method": method.id, "return_url": "http://127.0.0.1/"}
+        with contextlib.suppress(stripe.CardError):
+            client.v1.payment_intents.create(params | {"off_session": True})
+        asked = client.v1.payment_intents.create(params)
+        if asked.status == "requires_action":
+            client.v1.payment_intents.cancel(asked.id)
 
 
 def _only_expiries(server: LocalStripe) -> bool:

@@ -62,6 +62,20 @@ def press(session: Any, action: str, **more: str) -> httpx.Response:
     return post(session.url, data={"action": action, **PAYER, **more})
 
 
+def buy(client: stripe.StripeClient, mode: str = "payment", card: str = "", **more: Any) -> Any:
+    """Buy one pack (or plan) by a card; return the session as it is then."""
+    session = open_session(client, mode, **more)
+    answer = press(session, "pay", **({"card": card} if card else {}))
+    assert answer.status_code == 303, answer.text
+    return client.v1.checkout.sessions.retrieve(session.id)
+
+
+def types_about(server: LocalStripe, object_id: str) -> list[str]:
+    """The types of the events about an object, oldest first."""
+    events = list(server.account.each("event"))[::-1]
+    return [e["type"] for e in events if e["data"]["object"]["id"] == object_id]
+
+
 def get(url: str, **more: Any) -> httpx.Response:
     """GET over plain HTTP."""
     return httpx.get(url, verify=_NO_TLS, **more)

@@ -41,6 +41,7 @@ RESOURCES: dict[str, type] = {
     "plan": stripe.Plan,
     "price": stripe.Price,
     "product": stripe.Product,
+    "refund": stripe.Refund,
     "subscription": stripe.Subscription,
     "subscription_item": stripe.SubscriptionItem,
     "webhook_endpoint": stripe.WebhookEndpoint,

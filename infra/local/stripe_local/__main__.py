@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from infra.local.stripe_local.app import DELAYED_S
+from infra.local.stripe_local.account import DELAYED_S
 from infra.local.stripe_local.server import LocalStripe
 
 

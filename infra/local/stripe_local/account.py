@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,19 @@ class State:
     """What falls due later; see `clockwork.py`."""
     idempotency: dict[str, Json] = field(default_factory=dict)
     """Recorded answers by idempotency key; see `api/idempotency.py`."""
+    ahead_s: float = 0.0
+    """How far this account's time runs ahead of the real one; the account page moves it."""
+
+
+DELAYED_S = 3.0
+"""How long a bank debit takes here. At Stripe it is days."""
 
 
 class Account:
-    """The state, the clock and the ids. `file` keeps the state over restarts."""
+    """The state, the clock and the ids. `file` keeps the state over restarts.
+
+    `delayed_s`: how long a bank takes to answer (a debit, a refund that is under way).
+    """
 
     def __init__(
         self,
@@ -48,18 +58,48 @@ class Account:
         seed: int | None = None,
         file: Path | None = None,
         clock: Callable[[], float] = time.time,
+        delayed_s: float = DELAYED_S,
     ) -> None:
         self.mint = IdMint(seed)
-        self.clock = clock
+        self.real_clock = clock
+        self.delayed_s = delayed_s
+        self.test_clock: str | None = None
+        self._moment: float | None = None
         self.watchers: list[Callable[[], None]] = []
         self._file = file
         self.state = State()
         if file is not None and file.exists():
             self.state = State(**json.loads(file.read_text(encoding="utf-8")))
 
+    def clock(self) -> float:
+        """Return this account's time, in Unix seconds."""
+        if self._moment is not None:
+            return self._moment
+        return self.real_clock() + self.state.ahead_s
+
     def now(self) -> int:
-        """Return Unix seconds."""
+        """Return this account's time, in whole Unix seconds."""
         return int(self.clock())
+
+    @contextmanager
+    def at(self, moment: float, test_clock: str | None = None) -> Iterator[None]:
+        """Have it be `moment` meanwhile, by that test clock if any."""
+        before = self._moment, self.test_clock
+        self._moment, self.test_clock = moment, test_clock
+        try:
+            yield
+        finally:
+            self._moment, self.test_clock = before
+
+    @contextmanager
+    def on_clock_of(self, obj: Json | None) -> Iterator[None]:
+        """Have it be the time of the test clock that `obj` runs on, if it runs on one."""
+        clock = self.find(obj.get("test_clock")) if obj else None
+        if clock is None or self.test_clock == clock["id"]:
+            yield
+            return
+        with self.at(clock["frozen_time"], clock["id"]):
+            yield
 
     def new_id(self, kind: str) -> str:
         """Return an unused id for a `kind` of object."""

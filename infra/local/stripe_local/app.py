@@ -15,16 +15,13 @@ from infra.local.stripe_local.account import Account
 from infra.local.stripe_local.api import dispatch
 from infra.local.stripe_local.clockwork import keep_time
 from infra.local.stripe_local.deliveries import Dispatcher, Retry
-from infra.local.stripe_local.flows.checkout import JOBS
+from infra.local.stripe_local.flows.jobs import JOBS
 from infra.local.stripe_local.pages import Pages
-
-DELAYED_S = 3.0
-"""How long a bank debit takes here. At Stripe it is days."""
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def create_app(account: Account, retry: Retry, *, delayed_s: float = DELAYED_S) -> Starlette:
+def create_app(account: Account, retry: Retry) -> Starlette:
     """Return the application over `account`; its lifespan delivers webhooks and keeps time."""
 
     @asynccontextmanager
@@ -41,7 +38,7 @@ def create_app(account: Account, retry: Retry, *, delayed_s: float = DELAYED_S) 
             await asyncio.gather(*background, return_exceptions=True)
             account.save()
 
-    pages = Pages(account, delayed_s)
+    pages = Pages(account)
     static = StaticFiles(directory=Path(__file__).with_name("static"))
     return Starlette(
         lifespan=lifespan,

@@ -10,23 +10,35 @@ Job = Callable[[Account, Json], None]
 _NAP_MAX_S = 3600.0
 
 
-def schedule(account: Account, at: float, job: str, **arguments: str | bool) -> None:
-    """Have the job of that name run with `arguments` once the account's clock reaches `at`."""
-    account.state.jobs.append({"at": at, "job": job, "arguments": arguments})
+def schedule(account: Account, at: float, job: str, **arguments: str | bool | int) -> None:
+    """Have the job of that name run with `arguments` once the clock in use reaches `at`."""
+    account.state.jobs.append(
+        {"at": at, "job": job, "arguments": arguments, "test_clock": account.test_clock}
+    )
     account.stir()
 
 
 def run_due(account: Account, jobs: Mapping[str, Job]) -> float:
-    """Run what is due, in order; return the seconds to the next job, an hour at most."""
-    while account.state.jobs:
-        entry = min(account.state.jobs, key=lambda job: float(job["at"]))
-        wait_s = float(entry["at"]) - account.clock()
-        if wait_s > 0:
-            return min(wait_s, _NAP_MAX_S)
+    """Run what is due by the account's clock; return the seconds to the next job, at most 3600."""
+    next_at = run_until(account, jobs, account.clock(), None)
+    return _NAP_MAX_S if next_at is None else min(next_at - account.clock(), _NAP_MAX_S)
+
+
+def run_until(
+    account: Account, jobs: Mapping[str, Job], end: float, test_clock: str | None
+) -> float | None:
+    """Run a clock's jobs up to `end`, each at its own time, in order; return when the next is."""
+    while True:
+        mine = [job for job in account.state.jobs if job.get("test_clock") == test_clock]
+        if not mine:
+            return None
+        entry = min(mine, key=lambda job: float(job["at"]))
+        if entry["at"] > end:
+            return float(entry["at"])
         account.state.jobs.remove(entry)
-        jobs[entry["job"]](account, entry["arguments"])
+        with account.at(float(entry["at"]), test_clock):
+            jobs[entry["job"]](account, entry["arguments"])
         account.save()
-    return _NAP_MAX_S
 
 
 async def keep_time(account: Account, jobs: Mapping[str, Job]) -> None:

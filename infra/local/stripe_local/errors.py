@@ -4,7 +4,10 @@ from typing import Any
 
 
 class StripeError(Exception):
-    """An answer `{"error": {...}}` and its HTTP status; `code`, `param` where Stripe has them."""
+    """An answer `{"error": {...}}` and its HTTP status; `code`, `param` where Stripe has them.
+
+    `more`: what an error of a payment carries beside them (`payment_intent`, `decline_code`).
+    """
 
     def __init__(
         self,
@@ -14,6 +17,7 @@ class StripeError(Exception):
         kind: str = "invalid_request_error",
         code: str | None = None,
         param: str | None = None,
+        more: dict[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -23,6 +27,7 @@ class StripeError(Exception):
             self.error |= {"code": code, "doc_url": f"https://stripe.com/docs/error-codes/{slug}"}
         if param is not None:
             self.error["param"] = param
+        self.error |= more or {}
 
 
 def missing_param(param: str) -> StripeError:
@@ -46,4 +51,11 @@ def no_such(kind: str, object_id: str, *, param: str, status: int) -> StripeErro
     """No object of that kind has the id: 404 for the id in a path, 400 for one in a parameter."""
     return StripeError(
         f"No such {kind}: '{object_id}'", status=status, code="resource_missing", param=param
+    )
+
+
+def unexpected_state(message: str, intent: dict[str, Any]) -> StripeError:
+    """A payment intent is not in a state for that (400)."""
+    return StripeError(
+        message, code="payment_intent_unexpected_state", more={"payment_intent": intent}
     )

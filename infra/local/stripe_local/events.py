@@ -65,4 +65,4 @@ def _queue(account: Account, event: Json, endpoint: Json) -> Json:
 
 def changed(before: Json, after: Json) -> Json:
     """Return `previous_attributes`: the top-level fields that differ, as they were."""
-    return {key: value for key, value in before.items() if after[key] != value}
+    return {key: value for key, value in before.items() if after.get(key) != value}

@@ -11,7 +11,8 @@ from infra.local.stripe_local import events
 from infra.local.stripe_local.account import Account, Cause, Json
 from infra.local.stripe_local.errors import StripeError
 from infra.local.stripe_local.flows import billing, checkout
-from infra.local.stripe_local.flows.payments import CARD_DECLINED, CARD_LAST4, Payer
+from infra.local.stripe_local.flows.cards import DECLINED, GOOD_CARD, read_number
+from infra.local.stripe_local.flows.payments import Payer
 from infra.local.stripe_local.money import show_amount
 
 # No form-action: browsers hold it against the redirect to the merchant's success_url, too.
@@ -31,11 +32,10 @@ _DEFAULT_NAME = "Jenny Rosen"
 
 
 class Pages:
-    """The handlers, over one account. `delayed_s`: how long a bank debit takes to settle."""
+    """The handlers, over one account."""
 
-    def __init__(self, account: Account, delayed_s: float) -> None:
+    def __init__(self, account: Account) -> None:
         self._account = account
-        self._delayed_s = delayed_s
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).with_name("templates")),
             autoescape=True,
@@ -72,7 +72,11 @@ class Pages:
         return self._act(session, action, typed)
 
     def _act(self, session: Json, action: str, typed: dict[str, str]) -> Response:
-        payer = Payer(email=typed.get("email", ""), name=typed.get("name", ""))
+        number = read_number(typed.get("card") or GOOD_CARD)
+        if number is None:
+            alert = "Your card number is incorrect."
+            return self._checkout(session, typed, alert=alert, status=402)
+        payer = Payer(email=typed.get("email", ""), name=typed.get("name", ""), card=number)
         if "@" not in payer.email or not payer.name:
             alert = "Please give an email address and a name."
             return self._checkout(session, typed, alert=alert, status=400)
@@ -81,12 +85,10 @@ class Pages:
             checkout.pay(self._account, session, payer)
         elif action == "pay-delayed" and checkout.delayed_method(session):
             succeeds = typed.get("delayed_outcome") != "failed"
-            checkout.pay_delayed(
-                self._account, session, payer, succeeds=succeeds, after_s=self._delayed_s
-            )
+            checkout.pay_delayed(self._account, session, payer, succeeds=succeeds)
         elif action == "decline" and card:
             checkout.decline(self._account, session, payer)
-            alert = f"{CARD_DECLINED} Please try a different card."
+            alert = f"{DECLINED} Please try a different card."
             return self._checkout(session, typed, alert=alert, status=402)
         else:
             return self._checkout(session, typed, alert="There is no such button.", status=400)
@@ -108,7 +110,7 @@ class Pages:
             ),
             email=typed.get("email") or known or _DEFAULT_EMAIL,
             name=typed.get("name") or customer.get("name") or _DEFAULT_NAME,
-            card_last4=CARD_LAST4 if "card" in session["payment_method_types"] else None,
+            card_last4=GOOD_CARD[-4:] if "card" in session["payment_method_types"] else None,
             delayed=checkout.delayed_method(session),
             alert=alert,
         )

@@ -8,8 +8,8 @@ from typing import Self
 
 import uvicorn
 
-from infra.local.stripe_local.account import Account
-from infra.local.stripe_local.app import DELAYED_S, create_app
+from infra.local.stripe_local.account import DELAYED_S, Account
+from infra.local.stripe_local.app import create_app
 from infra.local.stripe_local.deliveries import Retry
 
 SECRET_KEY = "sk_test_local"  # noqa: S105 - any sk_test_ key opens this server
@@ -34,11 +34,11 @@ class LocalStripe:
         delayed_s: float = DELAYED_S,
     ) -> None:
         self.secret_key = SECRET_KEY
-        self.account = Account(seed=seed, file=data)
+        self.account = Account(seed=seed, file=data, delayed_s=delayed_s)
         self._socket = _listen(host, port)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{host}:{bound}"
-        app = create_app(self.account, retry or Retry(), delayed_s=delayed_s)
+        app = create_app(self.account, retry or Retry())
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=1
         )

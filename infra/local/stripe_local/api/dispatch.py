@@ -86,7 +86,13 @@ def _run(account: Account, request: Request, request_id: str) -> tuple[Recorded,
         base_url=request.base_url,
         cause=Cause(request_id, key),
     )
-    result = Recorded(200, expand(account, route.endpoint(call), paths), request_id)
+    try:
+        result = Recorded(200, expand(account, route.endpoint(call), paths), request_id)
+    except StripeError as error:
+        if error.status != 402:
+            raise
+        # A declined payment has happened: asked again, it is not tried again.
+        result = Recorded(402, {"error": error.error}, request_id)
     if key is not None:
         record(account, key, request.path, form, result)
     return result, more

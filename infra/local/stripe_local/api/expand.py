@@ -16,6 +16,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "balance_transaction": "balance_transaction",
         "customer": "customer",
         "payment_intent": "payment_intent",
+        "refunds": "list:refund",
     },
     "checkout.session": {
         "customer": "customer",
@@ -44,6 +45,14 @@ _FIELDS: dict[str, dict[str, str]] = {
         "payment_method": "payment_method",
     },
     "payment_method": {"customer": "customer"},
+    "refund": {
+        "balance_transaction": "balance_transaction",
+        "charge": "charge",
+        "customer": "customer",
+        "failure_balance_transaction": "balance_transaction",
+        "payment_intent": "payment_intent",
+        "payment_method": "payment_method",
+    },
     "plan": {"product": "product"},
     "price": {"product": "product"},
     "price_details": {"price": "price"},
@@ -99,7 +108,7 @@ def _expand(account: Account, node: Json, parts: list[str]) -> None:
     include = _INCLUDED.get((node.get("object", ""), name))
     if include is not None and name not in node:
         node[name] = account.snapshot(include(account, node))
-    value = node[name]
+    value = node.get(name)
     if isinstance(value, str) and (found := account.find(value)) is not None:
         value = node[name] = account.snapshot(found)
     if rest and isinstance(value, dict):
@@ -109,6 +118,11 @@ def _expand(account: Account, node: Json, parts: list[str]) -> None:
 def _line_items(account: Account, session: Json) -> Json:
     items: list[Json] = account.private(session["id"])["items"]
     return listing(items, url=f"/v1/checkout/sessions/{session['id']}/line_items")
+
+
+def _refunds(account: Account, charge: Json) -> Json:
+    of_charge = [r for r in account.each("refund") if r["charge"] == charge["id"]]
+    return listing(of_charge, url=f"/v1/charges/{charge['id']}/refunds")
 
 
 def _payments(account: Account, invoice: Json) -> Json:
@@ -128,6 +142,7 @@ def _subscriptions(account: Account, customer: Json) -> Json:
 # Fields that an object shows only when asked for.
 _INCLUDED: dict[tuple[str, str], Callable[[Account, Json], Json]] = {
     ("checkout.session", "line_items"): _line_items,
+    ("charge", "refunds"): _refunds,
     ("invoice", "payments"): _payments,
     ("customer", "subscriptions"): _subscriptions,
 }

@@ -1,10 +1,13 @@
 """What the payer's choices on the Checkout page do to a session."""
 
+from dataclasses import replace
+
 from infra.local.stripe_local import clockwork
 from infra.local.stripe_local.account import Account, Cause, Json
 from infra.local.stripe_local.errors import StripeError
 from infra.local.stripe_local.events import emit
 from infra.local.stripe_local.flows import billing, payments
+from infra.local.stripe_local.flows.cards import DECLINED_CARD
 from infra.local.stripe_local.flows.payments import Payer
 from infra.local.stripe_local.objects.checkout import details
 from infra.local.stripe_local.objects.customers import customer
@@ -32,17 +35,12 @@ def pay(account: Account, session: Json, payer: Payer) -> None:
 def decline(account: Account, session: Json, payer: Payer) -> None:
     """The card is declined: the session stays open, and the payer may try again."""
     intent = _intent(account, session)
-    method = payments.create_method(
-        account, "card", payer, None, last4=payments.DECLINED_CARD_LAST4
-    )
-    charge = payments.attempt(account, intent, method, _receipt_url(account, session))
-    payments.fail(account, intent, charge)
+    method = payments.create_method(account, "card", replace(payer, card=DECLINED_CARD), None)
+    payments.charge_card(account, intent, method, _receipt_url(account, session))
 
 
-def pay_delayed(
-    account: Account, session: Json, payer: Payer, *, succeeds: bool, after_s: float
-) -> None:
-    """Pay by bank debit: `complete` but `unpaid`; the bank answers `after_s` seconds later."""
+def pay_delayed(account: Account, session: Json, payer: Payer, *, succeeds: bool) -> None:
+    """Pay by bank debit: `complete` but `unpaid`; the bank answers `delayed_s` seconds later."""
     kind = delayed_method(session)
     if kind is None:
         raise StripeError("This session offers no delayed payment method.")
@@ -53,9 +51,8 @@ def pay_delayed(
         billing.activate(account, account.get("subscription", session["subscription"]))
     _complete(session, payer)
     emit(account, "checkout.session.completed", session)
-    clockwork.schedule(
-        account, account.clock() + after_s, "checkout.settle", id=session["id"], succeeds=succeeds
-    )
+    at = account.clock() + account.delayed_s
+    clockwork.schedule(account, at, "checkout.settle", id=session["id"], succeeds=succeeds)
 
 
 def settle(account: Account, arguments: Json) -> None:

@@ -1,4 +1,4 @@
-"""Payment intents, charges, payment methods and balance transactions."""
+"""Payment intents, charges and payment methods."""
 
 from typing import Any
 
@@ -233,48 +233,17 @@ def _charged_with(method: Json, amount: int) -> Json:
     return {"type": "card", "card": card}
 
 
-def outcome(*, approved: bool) -> Json:
-    """A charge's `outcome`."""
+def outcome(decline: str | None) -> Json:
+    """A charge's `outcome`; `decline`: the decline code of one that failed."""
+    approved = decline is None
     return {
         "advice_code": None if approved else "try_again_later",
         "network_advice_code": None,
         "network_decline_code": None if approved else "05",
         "network_status": "approved_by_network" if approved else "declined_by_network",
-        "reason": None if approved else "generic_decline",
+        "reason": decline,
         "seller_message": (
             "Payment complete." if approved else "The bank did not return any further details."
         ),
         "type": "authorized" if approved else "issuer_declined",
-    }
-
-
-def balance_transaction(
-    transaction_id: str, *, charge: Json, created: int, available_on: int, fee: int
-) -> Json:
-    """A `balance_transaction` for a succeeded charge; `fee` in minor units."""
-    return {
-        "id": transaction_id,
-        "object": "balance_transaction",
-        "amount": charge["amount"],
-        "available_on": available_on,
-        "balance_type": "payments",
-        "created": created,
-        "currency": charge["currency"],
-        "description": charge["description"],
-        "exchange_rate": None,
-        "fee": fee,
-        "fee_details": [
-            {
-                "amount": fee,
-                "application": None,
-                "currency": charge["currency"],
-                "description": "Stripe processing fees",
-                "type": "stripe_fee",
-            }
-        ],
-        "net": charge["amount"] - fee,
-        "reporting_category": "charge",
-        "source": charge["id"],
-        "status": "pending",
-        "type": "charge" if charge["payment_method_details"]["type"] == "card" else "payment",
     }

@@ -10,11 +10,11 @@ from stripe.params import (
 )
 
 from infra.local.stripe_local.account import Json
+from infra.local.stripe_local.api.amounts import check_currency
 from infra.local.stripe_local.api.call import Call, Route
 from infra.local.stripe_local.api.lists import list_objects
 from infra.local.stripe_local.errors import StripeError, missing_param, not_simulated
 from infra.local.stripe_local.events import emit
-from infra.local.stripe_local.money import CURRENCIES
 from infra.local.stripe_local.objects import catalog
 from infra.local.stripe_local.words import words
 
@@ -54,13 +54,7 @@ def create_price(call: Call, fields: Json, where: str, *, active: bool = True) -
     for name in fields:
         if name not in _PRICE:
             raise not_simulated(_named(where, name))
-    currency = fields["currency"].lower()
-    if currency not in CURRENCIES:
-        raise StripeError(
-            f"Invalid currency: {currency}. Stripe currently supports these currencies: "
-            f"{', '.join(sorted(CURRENCIES))}",
-            param=_named(where, "currency"),
-        )
+    currency = check_currency(fields["currency"], _named(where, "currency"))
     given = {
         name: value
         for name, value in fields.items()
