@@ -92,9 +92,22 @@ def _parser() -> ArgumentParser:
     )
     revoke.set_defaults(run=commands.revoke)
 
-    for command in (export, forget, revoke):
+    freeze = subparsers.add_parser(
+        "freeze", parents=[common], help="let nothing more be used of a purchase that you distrust"
+    )
+    freeze.set_defaults(run=commands.freeze)
+
+    thaw = subparsers.add_parser(
+        "thaw", parents=[common], help="end a freeze, or one that a warning of fraud began"
+    )
+    thaw.set_defaults(run=commands.thaw)
+
+    for command in (export, forget, revoke, freeze, thaw):
         command.add_argument("user", metavar="USER", help="by the app's own id")
-    revoke.add_argument("purchase", metavar="PURCHASE", help="Stripe's id of it (cs_..., in_...)")
+    for command in (revoke, freeze, thaw):
+        command.add_argument(
+            "purchase", metavar="PURCHASE", help="Stripe's id of it (pi_..., cs_..., in_...)"
+        )
     revoke.add_argument(
         "--refunded",
         type=int,

@@ -6,6 +6,7 @@ import time
 from argparse import Namespace
 
 from tollkeeper_core.adapters.workbench import open_workbench
+from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.money import format_minor, format_usd
 from tollkeeper_core.services.export import Export
 from tollkeeper_core.services.forget import Forget
@@ -95,13 +96,27 @@ def forget(at: Connection, options: Namespace) -> int:
 
 def revoke(at: Connection, options: Namespace) -> int:
     """Credits, taken back by hand."""
-    taken = TakeBack(at.admin, at.record, clock)(options.user, options.purchase, options.refunded)
-    (state,) = at.admin.states([options.user])
-    currency = state.purchases[taken.purchase_id].currency
+    hand = TakeBack(at.admin, at.record, clock)
+    claimed = hand.refund(options.user, options.purchase, options.refunded)
+    taken_nano = -sum(claimed.lots_nano.values())
     say(
-        f"✓ {format_minor(taken.refunded_minor, currency)} of {taken.purchase_id} are refunded: "
-        f"{format_usd(taken.from_lot_nano)} USD of AI spend taken from the lot, "
-        f"{format_usd(taken.owed_nano)} USD were used already and are owed.",
+        f"✓ {format_minor(claimed.taken_minor, claimed.currency)} of {claimed.purchase_id} are "
+        f"refunded: {format_usd(taken_nano)} USD of AI spend taken from their credits, "
+        f"{format_usd(claimed.owed_nano)} USD were used already and are owed.",
         "green",
     )
+    return 0
+
+
+def freeze(at: Connection, options: Namespace) -> int:
+    """What is left of a purchase, kept from being used."""
+    TakeBack(at.admin, at.record, clock).hold(options.user, options.purchase, Hold.OPEN)
+    say(f"✓ What is left of {options.purchase} is frozen (tollkeeper thaw ends it).", "green")
+    return 0
+
+
+def thaw(at: Connection, options: Namespace) -> int:
+    """The end of that, and of a warning of fraud that turned out to be none."""
+    TakeBack(at.admin, at.record, clock).hold(options.user, options.purchase, Hold.RELEASED)
+    say(f"✓ What is left of {options.purchase} may be used.", "green")
     return 0

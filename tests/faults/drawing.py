@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.periods import periods_at
 
 from tests.faults.model import FaultModel
@@ -13,12 +14,12 @@ from tests.faults.operations import (
     TTL_MS,
     Charge,
     Check,
+    Claims,
     Look,
     Operation,
     Prompt,
     Publish,
     Purchase,
-    Refund,
     Settles,
     Subscribe,
 )
@@ -91,7 +92,7 @@ class Draw:
             (22, lambda: Settles((self.charge(),))),
             (10, self.batch),
             (10, self.purchase),
-            (9, self.refund),
+            (9, self.claim),
             (6, self.subscription),
             (5, self.publish),
             (5, lambda: Look(self.now_ms)),
@@ -130,7 +131,7 @@ class Draw:
 
     def purchase(self) -> Operation:
         random = self.random
-        early = [o.name for o in self.operations if isinstance(o, Refund)]
+        early = [o.name for o in self.operations if isinstance(o, Claims)]
         bought = {o.name for o in self.operations if isinstance(o, Purchase)}
         names = [n for n in early if n not in bought] + [f"cs_{len(self.operations)}"]
         life = random.choice([None, None, 1, TTL_MS, DAY_MS, 40 * DAY_MS])
@@ -146,10 +147,13 @@ class Draw:
             random.choice([None, *PROMPTS]),
         )
 
-    def refund(self) -> Operation:
+    def claim(self) -> Operation:
+        random = self.random
         bought = [o.name for o in self.operations if isinstance(o, Purchase)]
-        name = self.random.choice([*bought, *bought, f"cs_early{len(self.operations)}"])
-        return Refund(name, self.random.randint(0, 2_500))
+        name = random.choice([*bought, *bought, f"cs_early{len(self.operations)}"])
+        version = (random.randint(0, 2), random.randint(0, 2))
+        taken, hold = random.randint(0, 2_500), random.choice(list(Hold))
+        return Claims(name, random.choice(["re_1", "re_2", "dp_1"]), version, taken, hold)
 
     def subscription(self) -> Operation:
         random = self.random

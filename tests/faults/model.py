@@ -4,16 +4,22 @@ The plain model is asked with clocks that only go forward. Here a request may br
 "now" than one before it, so what the later one had already let go has to stay gone.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from tollkeeper_core.domain.config import Config, Tier
-from tollkeeper_core.domain.ledger import Grant, Reserve, Revoke, Settle, SubscriptionState
+from tollkeeper_core.domain.ledger import Claim, Grant, Reserve, Settle, SubscriptionState
 
 from tests.support.ledger_model import ModelLot, UserModel
 
 Lines = dict[str, int]
+
+
+def set_name(word: str) -> str:
+    """``re_1 ((0, 2), 100, 0)``, as the model calls a word, is ``re_1:0:2:100:0`` on record."""
+    return re.sub(r"[(),]", "", word).replace(" ", ":")
 
 
 @dataclass
@@ -26,7 +32,6 @@ class FaultModel(UserModel):
     packs: dict[str, str] = field(default_factory=dict)
     checked_at: dict[str, int] = field(default_factory=dict)
     settled_at: dict[str, int] = field(default_factory=dict)
-    revocations: dict[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
     subs_listed_ms: int = 0
     paid_prompts: set[str | None] = field(default_factory=set)
 
@@ -64,11 +69,13 @@ class FaultModel(UserModel):
         paid, at_ms = request.paid_minor, request.now_ms
         self.grant(ModelLot(name, request.granted_nano, paid, currency, expires_ms, at_ms))
 
-    def got_revoke(self, request: Revoke) -> None:
-        named = (request.purchase_id, request.refunded_minor)
-        taken = None if named in self.revocations else self.revoke(*named)
-        if taken is not None:
-            self.revocations[named] = taken
+    def got_claim(self, request: Claim) -> None:
+        word = (request.version, request.taken_minor, int(request.hold))
+        self.claim(request.purchase_id, request.claim_id, word, request.now_ms)
+
+    def got_claim_again(self, purchase: str, now_ms: int) -> None:
+        if purchase in self.claims and purchase in self.lots:
+            self.claim_again(purchase, now_ms)
 
     def got_subscription(self, state: SubscriptionState) -> None:
         before = self.subs.get(state.subscription_id)
@@ -100,11 +107,14 @@ class FaultModel(UserModel):
                 f"{user}:paid": lot.paid,
                 "cash": -lot.paid,
             }
-        for (lot_id, refunded), (from_lot, owed) in self.revocations.items():
-            sets[f"revoke:{lot_id}:{refunded}"] = {
-                f"{user}:lot:{lot_id}": -from_lot,
-                f"{user}:owed": -owed,
-                f"sales:{self.packs[lot_id]}": from_lot + owed,
-            }
+        for lot_id, effects in self.effects.items():
+            for word, effect in effects.items():
+                lots = {f"{user}:lot:{lot}": nano for lot, nano in effect.lots.items()}
+                sets[f"claim:{lot_id}:{set_name(word)}"] = lots | {
+                    f"{user}:owed": -effect.owed,
+                    f"sales:{self.packs.get(lot_id)}": effect.revoked,
+                    f"{user}:paid": -effect.refunded,
+                    "cash": effect.refunded,
+                }
         kept = {set_id: {a: n for a, n in lines.items() if n} for set_id, lines in sets.items()}
         return {set_id: lines for set_id, lines in kept.items() if lines}

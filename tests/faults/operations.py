@@ -2,7 +2,6 @@
 asked; the clock and the configuration are those of the moment.
 """
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Claim,
     Grant,
+    Hold,
     PromptState,
     Reserve,
-    Revoke,
     Settle,
     Settlement,
     Standing,
@@ -24,12 +24,13 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.periods import Periods, Window, periods_at
 from tollkeeper_core.domain.postings import (
     Posting,
+    claim_postings,
     grant_postings,
-    revocation_postings,
     settlement_postings,
 )
 
 from tests.faults.model import FaultModel
+from tests.support.ledger_model import Effect
 
 TTL_MS = 600_000
 PACK = "starter"
@@ -193,40 +194,78 @@ class _Purchase(Call):
     def check(self, model: FaultModel, answer: Any) -> list[list[Posting]]:
         name = self.request.purchase_id
         lot = model.lots[name]
-        got = (answer.repaid_nano, answer.granted_ms, answer.refunded_minor)
-        expected = (lot.repaid, lot.at_ms, model.early.get(name, 0))
+        got = (answer.repaid_nano, answer.granted_ms)
+        expected = (lot.repaid, lot.at_ms)
         assert got == expected, f"{name}: {got}, model {expected}"
         return [grant_postings(answer)]
 
 
 @dataclass(frozen=True)
-class Refund(Operation):
+class Claims(Operation):
     name: str
-    refunded: int
+    claim: str
+    version: tuple[int, int]
+    taken: int
+    hold: Hold
 
     def call(self, moment: Moment) -> Call:
-        return _Refund(Revoke(moment.user, self.name, self.refunded, moment.now_ms))
+        what = (self.name, self.claim, self.version, self.taken, self.hold)
+        return _Claims(Claim(moment.user, *what, moment.now_ms))
 
 
 @dataclass(frozen=True)
-class _Refund(Call):
-    request: Revoke
+class _Claims(Call):
+    request: Claim
 
     def send(self, store: RedisStore) -> Any:
-        return store.revoke(self.request)
+        return store.claim(self.request)
 
     def effect(self, model: FaultModel, body: bytes) -> None:
-        # The first of two requests only asks for the purchase's terms, where there is one.
-        asks = json.loads(body)[-1] == ""
-        if not asks or self.request.purchase_id not in model.lots:
-            model.got_revoke(self.request)
+        model.got_claim(self.request)
 
     def check(self, model: FaultModel, answer: Any) -> list[list[Posting]]:
-        named = (self.request.purchase_id, self.request.refunded_minor)
-        got = answer and (answer.from_lot_nano, answer.owed_nano)
-        expected = model.revocations.get(named)
-        assert got == expected, f"{named}: {got}, model {expected}"
-        return [revocation_postings(answer)] if answer else []
+        word = (self.request.version, self.request.taken_minor, int(self.request.hold))
+        effects = model.effects.get(self.request.purchase_id, {})
+        return _same(answer, effects.get(f"{self.request.claim_id} {word}"))
+
+
+@dataclass(frozen=True)
+class ClaimsAgain(Operation):
+    """What follows a purchase that had been claimed before it came."""
+
+    name: str
+
+    def call(self, moment: Moment) -> Call:
+        return _ClaimsAgain(moment.user, self.name, moment.now_ms)
+
+
+@dataclass(frozen=True)
+class _ClaimsAgain(Call):
+    user: str
+    name: str
+    now_ms: int
+
+    def send(self, store: RedisStore) -> Any:
+        return store.claim_again(self.user, self.name, self.now_ms)
+
+    def effect(self, model: FaultModel, body: bytes) -> None:
+        model.got_claim_again(self.name, self.now_ms)
+
+    def check(self, model: FaultModel, answer: Any) -> list[list[Posting]]:
+        return _same(answer, model.effects.get(self.name, {}).get("granted"))
+
+
+def _same(answer: Any, effect: Effect | None) -> list[list[Posting]]:
+    got = answer and Effect(
+        dict(answer.lots_nano),
+        answer.owed_nano,
+        answer.revoked_nano,
+        answer.refunded_minor,
+        answer.frozen,
+    )
+    # A word on a purchase that is not known yet has no effect, and nothing is frozen by it.
+    assert got == effect, f"{got}, model {effect}"
+    return [claim_postings(answer)] if answer else []
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from tests.faults.drawing import CONFIGS, START_MS, Draw
 from tests.faults.model import FaultModel
 from tests.faults.operations import (
     Call,
+    ClaimsAgain,
     Load,
     Look,
     Moment,
     Operation,
     Publish,
     Purchase,
-    Refund,
 )
 from tests.faults.proxy import ALONE, TAG, FaultProxy
 from tests.faults.schedule import Fault
@@ -34,7 +34,7 @@ DEADLINE_S = 0.1
 #: A deadline that even a busy machine keeps: then the seed alone decides.
 REPLAY_DEADLINE_S = 1.0
 PATIENCE_S = 10.0
-SCRIPTS = ("reserve", "settle", "grant", "revoke", "subscribe", "read", "publish")
+SCRIPTS = ("reserve", "settle", "grant", "claim", "subscribe", "read", "publish")
 ATTEMPTS_MAX = 50
 
 
@@ -252,12 +252,12 @@ class _Run:
         raise RuntimeError(f"no answer in {ATTEMPTS_MAX} attempts")
 
     def follow(self, n: int, answer: Any) -> None:
-        """A purchase that had been refunded before it came: the refund counts now."""
+        """A purchase on which something was claimed: that counts now, if it has not before."""
         operation = self.operations[n]
-        if isinstance(operation, Purchase) and answer.refunded_minor:
-            refund = Refund(operation.name, answer.refunded_minor)
-            if refund not in self.operations or self.operations.index(refund) < n:
-                self.pending.append(self.add(refund))
+        if isinstance(operation, Purchase) and answer.claimed:
+            again = ClaimsAgain(operation.name)
+            if again not in self.operations or self.operations.index(again) < n:
+                self.pending.append(self.add(again))
 
     def everything_once_more(self) -> None:
         n = 0

@@ -9,8 +9,8 @@ import pytest
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.domain.forgetting import Forgetting, is_forgotten, masked
-from tollkeeper_core.domain.ledger import Revoke
-from tollkeeper_core.domain.postings import Posting, revocation_postings
+from tollkeeper_core.domain.ledger import Claim, Hold
+from tollkeeper_core.domain.postings import Posting, claim_postings
 
 from infra.cli.commands import clock
 from tests.support.stage import Stage
@@ -27,9 +27,11 @@ def lives(stage: Stage) -> None:
         stage.subscribe(f"sub_{suffix}", user=user)
         for n in range(2):
             stage.settle(f"call-by-{suffix}-{n}", 40 * CENT, user=user)
-    revoked = stage.admin.revoke(Revoke(PERSON, "cs_lovelace", 500, clock()))
-    assert revoked is not None
-    stage.record.write(revocation_postings(revoked))
+    claimed = stage.admin.claim(
+        Claim(PERSON, "cs_lovelace", "re_1", (0, 2), 500, Hold.NONE, clock())
+    )
+    assert claimed is not None
+    stage.record.write(claim_postings(claimed))
     stage.record.write([Posting.from_json(line) for line in stage.lines()])
 
 

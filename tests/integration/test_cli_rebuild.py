@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 
 import boto3
@@ -14,10 +15,11 @@ from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.ledger import (
+    Claim,
     Grant,
+    Hold,
     LedgerUnavailableError,
     NothingPublishedError,
-    Revoke,
     Settle,
     Settlement,
     StaleConfigError,
@@ -25,9 +27,8 @@ from tollkeeper_core.domain.ledger import (
 )
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import (
+    claim_postings,
     grant_postings,
-    refund_postings,
-    revocation_postings,
     settlement_postings,
     subscription_postings,
 )
@@ -68,7 +69,7 @@ def test_an_emptied_redis_lets_nobody_in_until_it_is_rebuilt(stage: Stage) -> No
     with pytest.raises(NothingPublishedError):
         stage.subscribe("sub_1")
     with pytest.raises(NothingPublishedError):
-        stage.admin.revoke(Revoke("ada", "cs_1", 500, clock()))
+        stage.admin.claim(Claim("ada", "cs_1", "re_1", (0, 2), 500, Hold.NONE, clock()))
     assert not stage.admin.has_users()
 
     code, said = stage.rebuild()
@@ -292,20 +293,27 @@ def test_what_is_written_late_is_read_before_traffic_is_let_in(redis: RedisStack
         assert sum(own.slept_s) >= 3.0
 
 
-def test_a_refund_heard_before_its_purchase_outlives_redis(stage: Stage) -> None:
-    heard = Revoke("ada", "cs_1", 250, clock())
-    assert stage.admin.revoke(heard) is None
-    stage.record.write(refund_postings(heard))
+def test_a_claim_heard_before_its_purchase_outlives_redis(stage: Stage) -> None:
+    heard = Claim("ada", "cs_1", "re_1", (0, 2), 250, Hold.NONE, clock())
+    early = stage.admin.claim(heard)
+    assert early is not None
+    stage.record.write(claim_postings(early))
     stage.redis.flush()
     assert stage.rebuild()[0] == 0
 
     granted = stage.admin.grant(Grant("ada", "cs_1", "p", 1000, 500, "usd", None, None, clock()))
     stage.record.write(grant_postings(granted))
-    assert granted.refunded_minor == 250
-    revoked = stage.admin.revoke(Revoke("ada", "cs_1", 250, clock()))
-    assert revoked is not None
-    stage.record.write(revocation_postings(revoked))
+    assert granted.claimed
+    assert stage.run("verify")[0] == 0
+    claimed = stage.admin.claim_again("ada", "cs_1", clock())
+    assert claimed is not None
+    stage.record.write(claim_postings(claimed))
     assert [lot.remaining_nano for lot in stage.admin.states(["ada"])[0].lots] == [500]
+    assert stage.run("verify")[0] == 0
+    stage.redis.flush()
+    assert stage.rebuild()[0] == 0
+    assert stage.admin.claim(heard) == replace(early, replayed=True)
+    assert stage.admin.claim_again("ada", "cs_1", clock()) == replace(claimed, replayed=True)
     assert stage.run("verify")[0] == 0
 
 
@@ -375,14 +383,45 @@ def test_revoke_takes_back_by_hand_and_leaves_a_record(stage: Stage) -> None:
     assert stage.rebuild()[0] == 0
     assert stage.admin.states(["ada"])[0].owed_nano == 100 * CENT
 
+    assert stage.run("freeze", "ada", "cs_1")[0] == 0
+    assert stage.run("verify")[0] == 0
+    assert stage.run("freeze", "ada", "cs_9")[0] == 2
+
     for arguments, says in [
         (("ada", "cs_9", "--refunded", "1"), "no purchase 'cs_9'. Theirs: cs_1"),
         (("ada", "cs_1", "--refunded", "0"), "at most what was paid, $5.00"),
         (("ada", "cs_1", "--refunded", "501"), "at most what was paid"),
-        (("ada", "cs_1", "--refunded", "200"), "as much or more"),
+        (("ada", "cs_1", "--refunded", "200"), "more was taken back before"),
     ]:
         code, said = stage.run("revoke", *arguments)
         assert (code, says in said) == (2, True), said
+
+
+def test_freeze_and_thaw_by_hand(stage: Stage) -> None:
+    assert stage.buy("cs_1")
+
+    def frozen() -> list[bool]:
+        return [lot.frozen for lot in stage.admin.states(["ada"])[0].lots]
+
+    assert "frozen" in stage.run("freeze", "ada", "cs_1")[1]
+    assert frozen() == [True]
+    warned = Claim("ada", "cs_1", "issfr_1", (1, 0), 0, Hold.WARNING, clock())
+    claimed = stage.admin.claim(warned)
+    assert claimed is not None
+    stage.record.write(claim_postings(claimed))
+    assert "may be used" in stage.run("thaw", "ada", "cs_1")[1]
+    assert frozen() == [False]
+    disputed = Claim("ada", "cs_1", "dp_1", (1, 1), 0, Hold.OPEN, clock())
+    claimed = stage.admin.claim(disputed)
+    assert claimed is not None
+    stage.record.write(claim_postings(claimed))
+    code, said = stage.run("thaw", "ada", "cs_1")
+    assert (code, "A dispute about cs_1 is open" in said) == (2, True)
+    assert frozen() == [True]
+    stage.redis.flush()
+    assert stage.rebuild()[0] == 0
+    assert frozen() == [True]
+    assert stage.run("verify")[0] == 0
 
 
 def test_what_is_missing_is_named(stage: Stage) -> None:

@@ -1,20 +1,22 @@
 """The edges of the ledger's rules on a real Redis, each by itself: to the nano, the millisecond."""
 
+import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
     Counters,
     Grant,
     Granted,
+    Hold,
     Reservation,
     Reserve,
-    Revoke,
-    Revoked,
     Settle,
     Settlement,
     Standing,
@@ -48,6 +50,9 @@ TIERS: dict[str, Any] = {
     "soft": {"rank": 2, "enforcement": "soft", "limits": {"daily": {"limit_usd": "0.50"}}},
     "pro": {"rank": 3, "limits": {"daily": {"limit_usd": "9.00"}}},
 }
+
+
+_asked = itertools.count()
 
 
 @dataclass
@@ -86,8 +91,22 @@ class User:
             Grant(self.name, purchase, "p", nano, 500, "usd", expires_ms, None, self.now_ms)
         )
 
-    def refund(self, purchase: str, minor: int) -> Revoked | None:
-        return self.store.revoke(Revoke(self.name, purchase, minor, self.now_ms))
+    def claim(
+        self,
+        purchase: str,
+        minor: int,
+        claim: str = "re_1",
+        version: tuple[int, int] = (0, 2),
+        hold: Hold = Hold.NONE,
+    ) -> Claimed | None:
+        return self.store.claim(
+            Claim(self.name, purchase, claim, version, minor, hold, self.now_ms)
+        )
+
+    def claimed(self, purchase: str, minor: int, *more: Any, **words: Any) -> Claimed:
+        found = self.claim(purchase, minor, *more, **words)
+        assert found is not None
+        return found
 
     def subscribe(self, tier: str, until_ms: int, version: tuple[int, int]) -> None:
         self.store.apply_subscription(
@@ -110,7 +129,7 @@ class User:
 
     def affordable(self, tier: str | None = None) -> int:
         """What would fit. Asks for more than that ever is, so that nothing is held."""
-        asked = self.check(f"ask {self.now_ms}", 10**15, tier)
+        asked = self.check(f"ask {next(_asked)}", 10**15, tier)
         assert not asked.admitted
         return asked.affordable_nano
 
@@ -343,7 +362,7 @@ def test_what_may_be_spent_follows_every_purchase_burn_refund_and_expiry(ada: Us
     ada.settle("e1", 5 * CENT)
     assert ada.affordable() == 45 * CENT
     ada.now_ms += 1
-    ada.refund("late", 250)
+    ada.claim("late", 250)
     assert ada.affordable() == 30 * CENT
     ada.now_ms += 1
     ada.buy("lasting", 2 * CENT)
@@ -354,55 +373,198 @@ def test_what_may_be_spent_follows_every_purchase_burn_refund_and_expiry(ada: Us
     assert ada.affordable() == 2 * CENT
 
 
-# -- refunds ---------------------------------------------------------------------------------------
+# -- claims ----------------------------------------------------------------------------------------
 
 
-def test_refunds_are_running_totals_in_any_order(ada: User) -> None:
-    ada.buy("cs_1", 1_001)
-    ada.settle("e1", 0)
-    first = ada.refund("cs_1", 200)  # 200 of 500 paid: 400.4 nano
-    assert first is not None
-    assert (first.revoked_nano, first.from_lot_nano, first.replayed) == (400, 400, False)
-    assert ada.refund("cs_1", 100) is None
-    assert ada.lots == {"cs_1": 601}
-    again = ada.refund("cs_1", 200)
-    assert again is not None
-    assert again.replayed
-    more = ada.refund("cs_1", 201)
-    assert more is not None
-    assert more.revoked_nano == 2  # 402.402 in all
-    assert ada.lots == {"cs_1": 599}
+def test_claims_of_a_purchase_add_up_and_the_fraction_is_of_the_sum(ada: User) -> None:
+    ada.buy("pi_1", 1_001)
+    first = ada.claimed("pi_1", 200)  # 200 of 500 paid: 400.4 nano
+    assert (first.revoked_nano, first.lots_nano, first.replayed) == (400, {"pi_1": -400}, False)
+    assert ada.claimed("pi_1", 200) == replace(first, replayed=True)
+    second = ada.claimed("pi_1", 1, "re_2")
+    assert (second.revoked_nano, second.refunded_minor) == (2, 1)  # 402.402 in all
+    assert ada.lots == {"pi_1": 599}
 
 
-def test_a_total_above_the_price_takes_the_whole_purchase_and_no_more(ada: User) -> None:
-    ada.buy("cs_1", 30 * CENT)
-    taken = ada.refund("cs_1", 700)
-    assert taken is not None
-    assert (taken.revoked_nano, taken.owed_nano) == (30 * CENT, 0)
+def test_of_one_claim_the_newest_word_counts(ada: User) -> None:
+    ada.buy("pi_1", 1_000)
+    ada.claim("pi_1", 100, version=(5, 0))
+    assert ada.claim("pi_1", 400, version=(4, 9)) is None
+    assert ada.lots == {"pi_1": 800}
+    more = ada.claimed("pi_1", 300, version=(5, 1))
+    assert (more.refunded_minor, more.revoked_nano) == (200, 400)
+    less = ada.claimed("pi_1", 0, version=(6, 0))
+    assert (less.refunded_minor, less.revoked_nano, less.lots_nano) == (-300, -600, {"pi_1": 600})
+    assert ada.lots == {"pi_1": 1_000}
 
 
-def test_used_and_refunded_credits_are_owed_until_the_next_purchases_pay_them(ada: User) -> None:
-    ada.buy("cs_1", 30 * CENT)
+def test_more_than_was_paid_takes_the_whole_purchase_and_no_more(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT)
+    ada.claim("pi_1", 400, "dp_1")
+    taken = ada.claimed("pi_1", 10**12)
+    assert (taken.revoked_nano, taken.owed_nano, taken.refunded_minor) == (6 * CENT, 0, 100)
+    assert ada.lots == {}
+
+
+def test_what_was_used_is_owed_until_the_next_purchases_pay_it(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT)
     ada.settle("e1", 70 * CENT)  # 20 of it by the lot
-    taken = ada.refund("cs_1", 500)
-    assert taken is not None
-    assert (taken.from_lot_nano, taken.owed_nano) == (10 * CENT, 20 * CENT)
-    ada.buy("cs_2", 10 * CENT)
+    taken = ada.claimed("pi_1", 500)
+    assert (taken.lots_nano, taken.owed_nano) == ({"pi_1": -10 * CENT}, 20 * CENT)
+    ada.buy("pi_2", 10 * CENT)
     ada.settle("e2", 10 * CENT)
-    ada.refund("cs_2", 500)  # all of it had repaid: owed again
-    assert [ada.buy(f"cs_{n}", 12 * CENT).repaid_nano for n in (3, 4, 5)] == [
+    ada.claim("pi_2", 500)  # all of it had repaid: owed again
+    assert [ada.buy(f"pi_{n}", 12 * CENT).repaid_nano for n in (3, 4, 5)] == [
         12 * CENT,
         8 * CENT,
         0,
     ]
-    assert ada.lots == {"cs_4": 4 * CENT, "cs_5": 12 * CENT}
+    assert ada.lots == {"pi_4": 4 * CENT, "pi_5": 12 * CENT}
 
 
-def test_refunds_that_come_before_their_purchase_count_by_the_highest(ada: User) -> None:
-    for total in (100, 300, 200):
-        assert ada.refund("cs_1", total) is None
+def test_other_credits_pay_at_once_for_what_was_used(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT)
+    ada.settle("e1", 70 * CENT)  # 20 of it by the lot
+    ada.now_ms += 1
+    ada.buy("pi_2", 50 * CENT)
+    taken = ada.claimed("pi_1", 500)
+    assert (taken.lots_nano, taken.owed_nano) == ({"pi_1": -10 * CENT, "pi_2": -20 * CENT}, 0)
+    assert ada.affordable() == 30 * CENT
+
+
+def test_what_is_given_back_pays_debts_first_and_opens_a_lot_that_was_gone(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT)
+    ada.settle("e1", 60 * CENT)  # 10 of it by the lot
+    ada.claim("pi_1", 500)
+    assert ada.lots == {}
+    back = ada.claimed("pi_1", 0, version=(0, 3))
+    assert (back.owed_nano, back.lots_nano) == (-10 * CENT, {"pi_1": 20 * CENT})
+    assert ada.lots == {"pi_1": 20 * CENT}
+
+
+def test_claims_that_come_before_their_purchase_take_effect_with_it(ada: User) -> None:
+    for claim, minor in (("re_1", 100), ("re_2", 200)):
+        early = ada.claimed("pi_1", minor, claim)
+        assert (early.pack, early.revoked_nano, early.refunded_minor) == ("", 0, 0)
     for _ in range(2):
-        assert ada.buy("cs_1", 30 * CENT).refunded_minor == 300
+        assert ada.buy("pi_1", 30 * CENT).claimed
+        assert ada.standing.lots[0].frozen
+        assert ada.affordable() == 50 * CENT
+    for _ in range(2):
+        taken = ada.store.claim_again(ada.name, "pi_1", ada.now_ms)
+        assert taken is not None
+        assert (taken.refunded_minor, taken.lots_nano) == (300, {"pi_1": -18 * CENT})
+    assert ada.buy("pi_1", 30 * CENT).claimed
+    assert ada.lots == {"pi_1": 12 * CENT}
+    assert ada.affordable() == 62 * CENT
+
+
+def test_there_is_nothing_to_do_again_without_a_claim(ada: User) -> None:
+    assert ada.store.claim_again(ada.name, "pi_1", ada.now_ms) is None
+    assert not ada.buy("pi_1", CENT).claimed
+    assert ada.store.claim_again(ada.name, "pi_1", ada.now_ms) is None
+
+
+def test_a_dispute_freezes_the_lot_and_its_end_thaws_it(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT)
+    assert ada.affordable() == 80 * CENT
+    assert ada.claimed("pi_1", 0, "dp_1", (1, 1), Hold.OPEN).frozen
+    assert ada.affordable() == 50 * CENT
+    settled = ada.settle("e1", 60 * CENT)
+    assert (settled.lots_nano, settled.overrun_nano) == ({}, 10 * CENT)
+    assert not ada.claimed("pi_1", 0, "dp_1", (2, 3), Hold.RELEASED).frozen
+    assert ada.affordable() == 30 * CENT
+
+
+def test_a_warning_freezes_until_it_is_refuted_or_all_is_refunded(ada: User) -> None:
+    for purchase in ("pi_1", "pi_2"):
+        ada.buy(purchase, 10 * CENT)
+        ada.claim(purchase, 0, "issfr_1", (1, 0), Hold.WARNING)
+    assert ada.affordable() == 50 * CENT
+    ada.claim("pi_1", 0, "dp_1", (2, 3), Hold.RELEASED)
+    assert ada.affordable() == 60 * CENT
+    assert ada.claimed("pi_2", 499).frozen
+    assert not ada.claimed("pi_2", 1, "re_2").frozen
+
+
+def test_a_frozen_lot_pays_no_debts_until_it_is_free_and_expires_all_the_same(ada: User) -> None:
+    ada.buy("pi_1", 30 * CENT, NOON_MS + 10)
+    ada.buy("pi_2", 30 * CENT)
+    ada.claim("pi_1", 0, "dp_1", (1, 1), Hold.OPEN)
+    ada.settle("e1", 60 * CENT)  # 10 of it by pi_2
+    assert ada.claimed("pi_2", 500).owed_nano == 10 * CENT
+    thawed = ada.claimed("pi_1", 0, "dp_1", (2, 3), Hold.RELEASED)
+    assert (thawed.lots_nano, thawed.owed_nano) == ({"pi_1": -10 * CENT}, -10 * CENT)
+    ada.claim("pi_1", 0, "dp_2", (1, 1), Hold.OPEN)
+    ada.now_ms += 10
+    assert ada.settle("e2", 1).expired_nano == {"pi_1": 20 * CENT}
+
+
+@pytest.mark.parametrize(
+    ("granted", "paid", "taken"),
+    [
+        (2**53 - 1, 99_999_999, 99_999_998),
+        (10**15, 10**12, 10**12 - 1),
+        (9_007_199_254_740_881, 7, 3),
+        (1, 99_999_999, 99_999_998),
+        (1_000_003, 1, 1),
+        (123_456_789_012_345, 65_537, 1_024),
+        (123_456_789_012_345, 1_048_576, 1_048_575),
+    ],
+)
+def test_a_fraction_is_exact_however_large_its_product(
+    ada: User, granted: int, paid: int, taken: int
+) -> None:
+    ada.store.grant(Grant(ada.name, "pi_1", "p", granted, paid, "jpy", None, None, ada.now_ms))
+    assert ada.claimed("pi_1", taken).revoked_nano == granted * taken // paid
+    ada.claim("pi_1", paid, version=(0, 3))
+    assert ada.lots == {}
+
+
+def test_of_a_purchase_that_cost_nothing_nothing_can_be_refunded(ada: User) -> None:
+    ada.store.grant(Grant(ada.name, "cs_1", "p", CENT, 0, "usd", None, None, ada.now_ms, 500))
+    assert ada.claimed("cs_1", 100).revoked_nano == 0
+    assert ada.standing.lots[0].worth_minor == 500
+    assert ada.claimed("cs_1", 0, "dp_1", (1, 1), Hold.OPEN).frozen
+
+
+# -- fresh credits ---------------------------------------------------------------------------------
+
+
+def test_fresh_credits_open_with_time(ada: User) -> None:
+    ada.settle("all of the limit", 50 * CENT)
+    grant = (ada.name, "pi_1", "p", 40 * CENT, 500, "usd", None, None, ada.now_ms)
+    ada.store.grant(Grant(*grant, None, ada.now_ms + 3_000, 10 * CENT))
+    assert ada.affordable() == 10 * CENT
+    assert not ada.check("r1", 10 * CENT + 1).admitted
+    ada.now_ms += 1_000
+    assert ada.affordable() == 20 * CENT
+    assert ada.settle("e1", 15 * CENT).lots_nano == {"pi_1": 15 * CENT}
+    assert ada.affordable() == 5 * CENT
+    ada.now_ms += 1
+    assert ada.affordable() == 5 * CENT + 100_000
+    ada.now_ms = NOON_MS + 3_000
+    assert ada.affordable() == 25 * CENT
+    ada.settle("e2", 5 * CENT)
+    assert ada.affordable() == 20 * CENT
+
+
+def test_a_settlement_takes_no_more_than_is_open(ada: User) -> None:
+    ada.settle("all of the limit", 50 * CENT)
+    grant = (ada.name, "pi_1", "p", 40 * CENT, 500, "usd", None, None, ada.now_ms)
+    ada.store.grant(Grant(*grant, None, ada.now_ms + 3_000, 10 * CENT))
+    ada.buy("pi_2", 5 * CENT)
+    settled = ada.settle("e1", 20 * CENT)
+    assert (settled.lots_nano, settled.overrun_nano) == (
+        {"pi_1": 10 * CENT, "pi_2": 5 * CENT},
+        5 * CENT,
+    )
+
+
+def test_claims_take_what_is_not_open_as_well(ada: User) -> None:
+    grant = (ada.name, "pi_1", "p", 40 * CENT, 500, "usd", None, None, ada.now_ms)
+    ada.store.grant(Grant(*grant, None, ada.now_ms + 3_000, 0))
+    assert ada.claimed("pi_1", 500).lots_nano == {"pi_1": -40 * CENT}
 
 
 # -- subscriptions and configuration ---------------------------------------------------------------

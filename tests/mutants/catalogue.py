@@ -1,7 +1,8 @@
 """All planted bugs."""
 
+from tests.mutants.claims import CLAIM_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
 from tests.mutants.webhook import WEBHOOK_MUTANTS
 
-MUTANTS = (*SCRIPT_MUTANTS, *SERVICE_MUTANTS, *WEBHOOK_MUTANTS)
+MUTANTS = (*SCRIPT_MUTANTS, *CLAIM_MUTANTS, *SERVICE_MUTANTS, *WEBHOOK_MUTANTS)

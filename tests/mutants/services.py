@@ -141,11 +141,11 @@ RECORD = (
         tests=(POSTINGS, PROPERTY),
     ),
     Mutant(
-        name="refund-not-in-sales",
+        name="refund-of-what-was-used-not-in-sales",
         harm="A refund takes credits and leaves the sale standing: the books do not close.",
         file=f"{_DOMAIN}/postings.py",
-        find='(f"sales:{r.pack}", NANO_USD, r.revoked_nano, terms)',
-        replace='(f"sales:{r.pack}", NANO_USD, r.from_lot_nano, terms)',
+        find='(f"sales:{c.pack}", NANO_USD, c.revoked_nano, {})',
+        replace='(f"sales:{c.pack}", NANO_USD, c.revoked_nano - c.owed_nano, {})',
         tests=(POSTINGS, PROPERTY),
     ),
 )

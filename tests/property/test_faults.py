@@ -38,7 +38,7 @@ BUGS = {
     ),
     "a purchase counts twice": ("grant", "if known[1] then", "if false then"),
     "a check holds twice": ("reserve", '"NX", "EX", admitted', '"EX", admitted'),
-    "a refund's answer is not kept": ("revoke", "if v[4] then", "if false then"),
+    "a claim's answer is not kept": ("claim", "if v[4] then", "if false then"),
     "a late event of a subscription counts": ("subscribe", "if not newer then", "if false then"),
     "an older configuration wins": ("publish", "if published > tonumber(ARGV[1])", "if false"),
     "a hold's credits stay": ("settle", "state.held = state.held - tonumber(hold[3])", ""),

@@ -10,22 +10,25 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
     Grant,
+    Hold,
     Reserve,
-    Revoke,
     Settle,
     Settlement,
     SubscriptionState,
     display_credits,
+    display_on_hold,
 )
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.domain.postings import (
+    claim_postings,
     grant_postings,
-    revocation_postings,
     settlement_postings,
 )
 
-from tests.support.ledger_model import DAY_MS, ModelLot, UserModel
+from tests.support.ledger_model import DAY_MS, Effect, ModelLot, UserModel
 from tests.support.redis_stack import RedisStack
 
 START_MS = 1_793_000_000_000  # 2026-10-26, days before Europe's clocks change
@@ -70,6 +73,7 @@ class Ledger(RuleBasedStateMachine):
         self.model = UserModel(CONFIGS[0])
         self.configure(CONFIGS[0])
         self.sums: dict[str, int] = {}
+        self.taken: dict[str, int] = {}
         self.seen: set[str] = set()
         self.names = count()
 
@@ -134,52 +138,78 @@ class Ledger(RuleBasedStateMachine):
         paid=st.integers(1, 2_000),
         currency=st.sampled_from(["usd", "eur"]),
         life=st.sampled_from([None, 1, TTL_MS, DAY_MS, 30 * DAY_MS, 40 * DAY_MS]),
+        fresh=st.sampled_from([None, None, 1, TTL_MS, 3 * DAY_MS]),
+        part=st.integers(0, 100),
+        early=st.booleans(),
         times=st.integers(1, 3),
+        data=st.data(),
     )
-    def buy(self, granted: int, paid: int, currency: str, life: int | None, times: int) -> None:
-        lot = f"cs_{next(self.names)}"
-        expires = self.now_ms + life if life else None
+    def buy(
+        self,
+        granted: int,
+        paid: int,
+        currency: str,
+        life: int | None,
+        fresh: int | None,
+        part: int,
+        early: bool,
+        times: int,
+        data: st.DataObject,
+    ) -> None:
+        waiting = [name for name in self.model.claims if name not in self.model.lots]
+        known = early and waiting
+        name = data.draw(st.sampled_from(waiting)) if known else f"pi_{next(self.names)}"
+        now_ms = self.now_ms
+        expires = now_ms + life if life else None
+        opens = (now_ms + fresh, granted * part // 100) if fresh else (None, 0)
+        grant = Grant(
+            self.user, name, "p", granted, paid, currency, expires, None, now_ms, None, *opens
+        )
         for _ in range(times):
-            got = self.store.grant(
-                Grant(self.user, lot, "p", granted, paid, currency, expires, None, self.now_ms)
-            )
+            got = self.store.grant(grant)
             self.record(grant_postings(got))
-            model = self.model.grant(ModelLot(lot, granted, paid, currency, expires, self.now_ms))
-            assert got.repaid_nano == model.repaid
-            assert got.refunded_minor == 0
-
-    @rule(part=st.integers(0, 2_500), times=st.integers(1, 2), data=st.data())
-    def refund(self, part: int, times: int, data: st.DataObject) -> None:
-        """A running total of refunds: lower than the last, the same, or more than was paid."""
-        name = data.draw(st.sampled_from([*self.model.lots, f"cs_{next(self.names)}"]))
-        taken = self.model.revoke(name, part)
-        for _ in range(times):
-            got = self.store.revoke(Revoke(self.user, name, part, self.now_ms))
-            if taken is None:
-                # Nothing new; an equal total may repeat its own first answer.
-                assert got is None or (got.replayed and got.refunded_minor == part)
-            else:
-                assert got is not None
-                assert (got.from_lot_nano, got.owed_nano) == taken
-            if got is not None:
-                self.record(revocation_postings(got))
-        if name in self.model.early and name not in self.model.lots:
-            # The purchase comes after all: its grant tells of the refund, which is then applied.
-            lot = ModelLot(name, 40 * CENT, 500, "usd", None, self.now_ms)
-            granted = self.store.grant(
-                Grant(self.user, name, "p", lot.granted, lot.paid, "usd", None, None, self.now_ms)
+            model = self.model.grant(
+                ModelLot(name, granted, paid, currency, expires, now_ms, *opens)
             )
-            self.record(grant_postings(granted))
-            self.model.grant(lot)
-            assert granted.refunded_minor == self.model.early[name]
-            if granted.refunded_minor:
-                late = self.model.revoke(name, granted.refunded_minor)
-                again = self.store.revoke(
-                    Revoke(self.user, name, granted.refunded_minor, self.now_ms)
-                )
-                assert again is not None
-                assert (again.from_lot_nano, again.owed_nano) == late
-                self.record(revocation_postings(again))
+            assert got.repaid_nano == model.repaid
+            assert got.claimed == (name in self.model.claims)
+            if got.claimed and data.draw(st.booleans()):
+                again = self.store.claim_again(self.user, name, now_ms)
+                self.same(again, self.model.claim_again(name, now_ms))
+
+    @rule(
+        claim=st.sampled_from(["re_1", "re_2", "dp_1", "issfr_1"]),
+        version=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+        taken=st.one_of(st.integers(0, 2_500), st.just(10**12)),
+        hold=st.sampled_from(Hold),
+        times=st.integers(1, 2),
+        data=st.data(),
+    )
+    def claim(
+        self,
+        claim: str,
+        version: tuple[int, int],
+        taken: int,
+        hold: Hold,
+        times: int,
+        data: st.DataObject,
+    ) -> None:
+        """Any word on any claim, also on a purchase that nobody knows yet."""
+        names = [*self.model.lots, *self.model.claims, f"pi_{next(self.names)}"]
+        name = data.draw(st.sampled_from(names))
+        expected = self.model.claim(name, claim, (version, taken, int(hold)), self.now_ms)
+        for _ in range(times):
+            got = self.store.claim(Claim(self.user, name, claim, version, taken, hold, self.now_ms))
+            self.same(got, expected)
+
+    def same(self, got: Claimed | None, expected: Effect | None) -> None:
+        assert (got is None) == (expected is None)
+        if got is not None and expected is not None:
+            assert dict(got.lots_nano) == expected.lots
+            assert (got.owed_nano, got.revoked_nano) == (expected.owed, expected.revoked)
+            assert (got.refunded_minor, got.frozen) == (expected.refunded, expected.frozen)
+            assert got.revoked_nano == got.owed_nano - sum(got.lots_nano.values())
+            self.record(claim_postings(got))
 
     @rule(
         sub=st.sampled_from(["sub_1", "sub_2"]),
@@ -211,17 +241,25 @@ class Ledger(RuleBasedStateMachine):
         holds = self.model.open_holds(self.now_ms)
         assert standing.held_credits_nano == sum(hold.credits for hold in holds)
         left = {lot.id: lot.remaining_nano for lot in standing.lots}
-        assert left == {lot.id: lot.remaining for lot in self.model.lots.values() if lot.remaining}
+        lots = self.model.lots.values()
+        assert left == {lot.id: lot.remaining for lot in lots if lot.remaining}
+        usable = {lot.id: lot.usable_nano(self.now_ms) for lot in standing.lots}
+        assert usable == {lot.id: lot.left(self.now_ms) for lot in lots if lot.remaining}
+        assert self.model.owed >= 0
+        free = [lot for lot in lots if lot.remaining and not lot.frozen and lot.alive(self.now_ms)]
+        assert not (self.model.owed and free), "who owes has nothing that may be used"
 
     @invariant()
     def what_is_shown_is_never_more_than_what_was_paid(self) -> None:
         standing = self.store.read(self.user, None, self.periods, self.now_ms, self.version)
-        shown = display_credits(standing.lots, self.now_ms)
-        for currency in ("usd", "eur"):
-            lots = [lot for lot in self.model.lots.values() if lot.currency == currency]
-            minor = shown.get(currency, (0, ""))[0]
-            assert minor <= sum(lot.paid for lot in lots)
-            assert (minor == 0) == (sum(lot.left(self.now_ms) for lot in lots) == 0)
+        for frozen, display in ((False, display_credits), (True, display_on_hold)):
+            shown = display(standing.lots, self.now_ms)
+            for currency in ("usd", "eur"):
+                lots = [x for x in self.model.lots.values() if x.currency == currency]
+                there = [x for x in lots if x.frozen == frozen and x.alive(self.now_ms)]
+                minor = shown.get(currency, (0, ""))[0]
+                assert minor <= sum(lot.paid for lot in there)
+                assert (minor == 0) == (sum(lot.remaining for lot in there) == 0)
 
     @invariant()
     def the_record_adds_up_to_the_state(self) -> None:
@@ -229,7 +267,11 @@ class Ledger(RuleBasedStateMachine):
         assert self.sums.get(f"{user}:usage", 0) == sum(c.cost for c in self.model.charges.values())
         for lot in self.model.lots.values():
             assert self.sums.get(f"{user}:lot:{lot.id}", 0) == lot.remaining
+            taken = sum(e.refunded for e in self.model.effects.get(lot.id, {}).values())
+            assert self.taken.get(lot.id, 0) == taken <= lot.paid
         assert self.sums.get(f"{user}:owed", 0) == -self.model.owed
+        paid = sum(lot.paid for lot in self.model.lots.values()) - sum(self.taken.values())
+        assert self.sums.get(f"{user}:paid", 0) == paid == -self.sums.get("cash", 0)
 
     def record(self, postings: list[Any]) -> None:
         for asset in {p.asset for p in postings}:
@@ -238,6 +280,9 @@ class Ledger(RuleBasedStateMachine):
             if posting.id not in self.seen:
                 self.seen.add(posting.id)
                 self.sums[posting.account] = self.sums.get(posting.account, 0) + posting.amount
+                if posting.kind == "claim" and posting.account == "cash":
+                    name = posting.set_id.split(":")[1]
+                    self.taken[name] = self.taken.get(name, 0) + posting.amount
 
 
 def test_ledger_against_model(redis: RedisStack, store: RedisStore) -> None:

@@ -115,7 +115,12 @@ class RebuiltLedger(Ledger):
             "purchases": {
                 name: json.loads(text)
                 for name, text in stored.get(f"{stem}:buys", {}).items()
-                if not name.startswith("early:")
+                if text.startswith("[")
+            },
+            "claims": {
+                name: text
+                for name, text in stored.get(f"{stem}:buys", {}).items()
+                if not text.startswith("[")
             },
             "subscriptions": {
                 name: "ended" if text.split(" ")[1] == "2" else text

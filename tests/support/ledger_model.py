@@ -5,6 +5,8 @@ the scripts keep running sums: two ways to be wrong that do not agree by acciden
 """
 
 from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
 
 from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.periods import Periods, Window
@@ -42,22 +44,45 @@ class ModelLot:
     currency: str
     expires_ms: int | None
     at_ms: int
+    fresh_until_ms: int | None = None
+    fresh: int = 0
     repaid: int = 0
     used: int = 0
     expired: int = 0
-    taken: int = 0
-    revoked: int = 0
-    refunded: int = 0
+    moved: int = 0
+    frozen: bool = False
 
     @property
     def remaining(self) -> int:
-        return self.granted - self.repaid - self.used - self.expired - self.taken
+        return self.granted - self.repaid - self.used - self.expired + self.moved
 
     def alive(self, now_ms: int) -> bool:
         return self.expires_ms is None or self.expires_ms > now_ms
 
     def left(self, now_ms: int) -> int:
-        return self.remaining if self.alive(now_ms) else 0
+        """What may be used."""
+        if self.frozen or not self.alive(now_ms):
+            return 0
+        if self.fresh_until_ms is None or now_ms >= self.fresh_until_ms:
+            return self.remaining
+        age = Fraction(max(now_ms - self.at_ms, 0), self.fresh_until_ms - self.at_ms)
+        closed = self.granted - self.fresh - floor((self.granted - self.fresh) * age)
+        return max(self.remaining - closed, 0)
+
+
+@dataclass
+class Effect:
+    """What one word on a claim did: by lot, and what it added to the debt and to the refunds."""
+
+    lots: dict[str, int]
+    owed: int
+    revoked: int
+    refunded: int
+    frozen: bool
+
+
+Word = tuple[tuple[int, int], int, int]
+NOTHING = Effect({}, 0, 0, 0, frozen=False)
 
 
 @dataclass
@@ -71,7 +96,8 @@ class UserModel:
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
     subs: dict[str, tuple[tuple[int, int, int, str], str]] = field(default_factory=dict)
-    early: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, dict[str, Word]] = field(default_factory=dict)
+    effects: dict[str, dict[str, Effect]] = field(default_factory=dict)
     owed: int = 0
 
     # -- what counts ------------------------------------------------------------------------------
@@ -169,9 +195,7 @@ class UserModel:
         rest = min(cost - by_allowance, self.credits_free(now_ms))
         overrun = cost - by_allowance - rest
         burnt: dict[str, int] = {}
-        for lot in sorted(
-            self.lots.values(), key=lambda x: (x.expires_ms or INFINITE, x.at_ms, x.id)
-        ):
+        for lot in self.in_burn_order():
             part = min(rest, lot.left(now_ms))
             if part:
                 lot.used += part
@@ -182,28 +206,74 @@ class UserModel:
         self.charges[event] = charge
         return charge
 
+    def in_burn_order(self) -> list[ModelLot]:
+        return sorted(self.lots.values(), key=lambda x: (x.expires_ms or INFINITE, x.at_ms, x.id))
+
     def grant(self, lot: ModelLot) -> ModelLot:
         if lot.id not in self.lots:
-            lot.repaid = min(self.owed, lot.granted)
+            lot.frozen = lot.id in self.claims
+            lot.repaid = 0 if lot.frozen else min(self.owed, lot.granted)
             self.owed -= lot.repaid
             self.lots[lot.id] = lot
         return self.lots[lot.id]
 
-    def revoke(self, name: str, refunded: int) -> tuple[int, int] | None:
-        """(from the lot, owed) that this total takes, or None where it takes nothing."""
-        lot = self.lots.get(name)
-        if lot is None:
-            self.early[name] = max(refunded, self.early.get(name, 0))
+    def claim(self, name: str, claim: str, word: Word, now_ms: int) -> Effect | None:
+        """What the word did, the first time that it came; None where a newer one came before."""
+        words = self.claims.setdefault(name, {})
+        told = self.effects.setdefault(name, {})
+        key = f"{claim} {word}"
+        if key in told:
+            return told[key]
+        if claim in words and word < words[claim]:
             return None
-        target = lot.granted * min(refunded, lot.paid) // lot.paid
-        more = target - lot.revoked
-        if more <= 0:
-            return None
-        from_lot = min(lot.remaining, more)
-        lot.taken += from_lot
-        lot.revoked = target
-        self.owed += more - from_lot
-        return from_lot, more - from_lot
+        words[claim] = word
+        told[key] = self._claims_take_effect(name, now_ms) if name in self.lots else NOTHING
+        return told[key]
+
+    def claim_again(self, name: str, now_ms: int) -> Effect | None:
+        """The claims that came before their purchase; None where there is nothing to do."""
+        told = self.effects.setdefault(name, {})
+        if "granted" not in told:
+            was_frozen = self.lots[name].frozen
+            effect = self._claims_take_effect(name, now_ms)
+            if effect == Effect({}, 0, 0, 0, effect.frozen) and effect.frozen == was_frozen:
+                return None
+            told["granted"] = effect
+        return told["granted"]
+
+    def _claims_take_effect(self, name: str, now_ms: int) -> Effect:
+        """Of history: what was revoked before is what all effects together revoked."""
+        lot, words = self.lots[name], self.claims[name].values()
+        before, owed_before = self.effects[name].values(), self.owed
+        remaining = {each.id: each.remaining for each in self.lots.values()}
+        taken = min(sum(word[1] for word in words), lot.paid)
+        target = floor(lot.granted * Fraction(taken, lot.paid)) if lot.paid else 0
+        more = target - sum(effect.revoked for effect in before)
+        refunded = taken - sum(effect.refunded for effect in before)
+        if more >= 0:
+            part = min(lot.remaining, more)
+            lot.moved -= part
+            self.owed += more - part
+        else:
+            pays = min(self.owed, -more)
+            self.owed -= pays
+            lot.moved += -more - pays
+        holds = {word[2] for word in words}
+        whole = lot.paid > 0 and taken == lot.paid
+        lot.frozen = 3 in holds or (2 in holds and 1 not in holds and not whole)
+        for each in self.in_burn_order():
+            if not each.frozen and each.alive(now_ms):
+                part = min(self.owed, each.remaining)
+                each.moved -= part
+                self.owed -= part
+        moved = {n: self.lots[n].remaining - was for n, was in remaining.items()}
+        return Effect(
+            {n: amount for n, amount in moved.items() if amount},
+            self.owed - owed_before,
+            more,
+            refunded,
+            lot.frozen,
+        )
 
     def subscribe(self, sub: str, tier: str, until_ms: int, version: tuple[int, int]) -> None:
         known = self.subs.get(sub)

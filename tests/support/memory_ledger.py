@@ -7,17 +7,18 @@ from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
 from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, CheckoutStart
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
     Counters,
     Grant,
     Granted,
+    Hold,
     LedgerError,
     LedgerUnavailableError,
     Lot,
     PromptState,
     Reservation,
     Reserve,
-    Revoke,
-    Revoked,
     Settle,
     Settlement,
     StaleConfigError,
@@ -59,43 +60,62 @@ class MemoryLedger:
     granted: dict[str, Granted] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
     paid_prompts: set[tuple[str, str]] = field(default_factory=set)
-    early_refunds: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, list[Claim]] = field(default_factory=dict)
+    claimed_again: list[str] = field(default_factory=list)
     down: bool = False
 
     def grant(self, request: Grant) -> Granted:
         self._answer()
         if known := self.granted.get(request.purchase_id):
-            return replace(known, replayed=True)
+            return replace(known, claimed=known.purchase_id in self.claims, replayed=True)
         granted = Granted(
             user_id=request.user_id,
             purchase_id=request.purchase_id,
             pack=request.pack,
             granted_nano=request.granted_nano,
             paid_minor=request.paid_minor,
+            worth_minor=request.paid_minor if request.worth_minor is None else request.worth_minor,
             currency=request.currency,
             expires_ms=request.expires_ms,
+            fresh_until_ms=request.fresh_until_ms,
+            fresh_nano=request.fresh_nano,
             granted_ms=request.now_ms,
             repaid_nano=0,
-            refunded_minor=self.early_refunds.get(request.purchase_id, 0),
+            claimed=request.purchase_id in self.claims,
             replayed=False,
         )
         self.granted[request.purchase_id] = granted
         self._paid(request.user_id, request.prompt_id)
         return granted
 
-    def revoke(self, request: Revoke) -> Revoked | None:
+    def claim(self, claim: Claim) -> Claimed | None:
+        """Only that it was told: what claims do to lots is the real ledger's to show."""
         self._answer()
-        lot = self.granted[request.purchase_id]
-        nano = lot.granted_nano * request.refunded_minor // lot.paid_minor
-        return Revoked(
-            user_id=request.user_id,
-            purchase_id=request.purchase_id,
-            pack=lot.pack,
-            refunded_minor=request.refunded_minor,
-            revoked_nano=nano,
-            from_lot_nano=nano,
+        self.claims.setdefault(claim.purchase_id, []).append(claim)
+        return self._claimed(claim)
+
+    def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
+        self._answer()
+        self.claimed_again.append(purchase_id)
+        return None
+
+    def _claimed(self, claim: Claim) -> Claimed:
+        lot = self.granted.get(claim.purchase_id)
+        return Claimed(
+            user_id=claim.user_id,
+            purchase_id=claim.purchase_id,
+            claim_id=claim.claim_id,
+            version=claim.version,
+            taken_minor=claim.taken_minor,
+            hold=claim.hold,
+            pack=lot.pack if lot else "",
+            currency=lot.currency if lot else "",
+            refunded_minor=0,
+            revoked_nano=0,
+            lots_nano={},
             owed_nano=0,
-            revoked_ms=lot.granted_ms,
+            frozen=claim.hold is Hold.OPEN,
+            claimed_ms=0,  # the same for the same word
             replayed=False,
         )
 
@@ -129,7 +149,7 @@ class MemoryLedger:
                 id=g.purchase_id,
                 granted_nano=g.granted_nano,
                 remaining_nano=g.granted_nano,
-                paid_minor=g.paid_minor,
+                worth_minor=g.worth_minor,
                 currency=g.currency,
                 expires_ms=g.expires_ms,
                 granted_ms=g.granted_ms,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_store import RedisStore, lot_of
+from tollkeeper_core.adapters.redis_answers import lot_of
+from tollkeeper_core.adapters.redis_store import RedisStore
 
 from tests.support.life_cycles import USER, End, LifeCycle
 from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive

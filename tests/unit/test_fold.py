@@ -5,10 +5,12 @@ import itertools
 import pytest
 from tollkeeper_core.domain.fold import (
     Difference,
+    InEffect,
     Spent,
     Subscription,
     UserFold,
     UserState,
+    Word,
     burn_order,
     differences,
     sets_of,
@@ -16,19 +18,18 @@ from tollkeeper_core.domain.fold import (
     unbalanced,
 )
 from tollkeeper_core.domain.ledger import (
+    Claimed,
     Granted,
+    Hold,
     Lot,
-    Revoke,
-    Revoked,
     Settlement,
     SubscriptionState,
 )
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.postings import (
     Posting,
+    claim_postings,
     grant_postings,
-    refund_postings,
-    revocation_postings,
     settlement_postings,
     subscription_postings,
 )
@@ -48,7 +49,8 @@ def settled(event: str = "e1", cost: int = 100, at_ms: int = NOW_MS, **more: obj
 
 def granted(purchase: str = "cs_1", nano: int = 1_000, **more: object) -> Granted:
     fields: dict[str, object] = {
-        "paid_minor": 500, "currency": "eur", "expires_ms": None, "repaid_nano": 0, **more,
+        "paid_minor": 500, "worth_minor": 500, "currency": "eur", "expires_ms": None,
+        "fresh_until_ms": None, "fresh_nano": 0, "repaid_nano": 0, **more,
     }  # fmt: skip
     return Granted(
         "a:b",
@@ -56,15 +58,32 @@ def granted(purchase: str = "cs_1", nano: int = 1_000, **more: object) -> Grante
         "plus",
         nano,
         granted_ms=NOW_MS,
-        refunded_minor=0,
+        claimed=False,
         replayed=True,
         **fields,  # type: ignore[arg-type]  # as the fields say
     )
 
 
-def revoked(minor: int, nano: int, from_lot: int) -> Revoked:
-    return Revoked(
-        "a:b", "cs_1", "plus", minor, nano, from_lot, nano - from_lot, NOW_MS, replayed=True
+def claimed(
+    taken: int, lots: dict[str, int], owed: int, claim: str = "re_1", **more: object
+) -> Claimed:
+    """A word by which ``taken`` of what was paid is taken, in all."""
+    fields: dict[str, object] = {
+        "version": (0, 2), "hold": Hold.NONE, "pack": "plus", "refunded_minor": taken,
+        "frozen": False, **more,
+    }  # fmt: skip
+    return Claimed(
+        "a:b",
+        "cs_1",
+        claim,
+        taken_minor=taken,
+        currency="eur",
+        revoked_nano=owed - sum(lots.values()),
+        lots_nano=lots,
+        owed_nano=owed,
+        claimed_ms=NOW_MS,
+        replayed=True,
+        **fields,  # type: ignore[arg-type]  # as the fields say
     )
 
 
@@ -113,6 +132,7 @@ def test_a_call_that_cost_nothing_leaves_no_set_but_what_it_found_expired() -> N
         granted(paid_minor=0),
         granted(repaid_nano=1_000, paid_minor=0),
         granted(expires_ms=NOW_MS + DAY_MS, repaid_nano=1),
+        granted(paid_minor=0, worth_minor=900, fresh_until_ms=NOW_MS + 9, fresh_nano=250),
     ],
 )
 def test_a_purchase_reads_back_whatever_lines_were_0(answer: Granted) -> None:
@@ -124,8 +144,9 @@ def test_the_state_is_the_same_in_any_order() -> None:
         grant_postings(granted(repaid_nano=100)),
         settlement_postings(settled("e1", 50, allowance_nano=20, lots_nano={"cs_1": 30})),
         settlement_postings(settled("e2", 7, NOW_MS + 1, said_tier="pro")),
-        revocation_postings(revoked(100, 200, 200)),
-        revocation_postings(revoked(300, 400, 350)),
+        claim_postings(claimed(100, {"cs_1": -200}, 0)),
+        claim_postings(claimed(200, {"cs_1": -350}, 50, "dp_1")),
+        claim_postings(claimed(0, {"cs_1": 40}, -10, version=(0, 3), refunded_minor=-100)),
     ]
     results = []
     for order in itertools.permutations(sets):
@@ -137,10 +158,14 @@ def test_the_state_is_the_same_in_any_order() -> None:
     assert all(result == results[0] for result in results)
     state = results[0]
     assert state.spent == dict.fromkeys(IDS, Spent(27, 57))
-    assert [lot.remaining_nano for lot in state.lots] == [900 - 30 - 200 - 350]
-    assert state.owed_nano == -100 + 50
+    assert [lot.remaining_nano for lot in state.lots] == [900 - 30 - 200 - 350 + 40]
+    assert state.owed_nano == -100 + 50 - 10
     assert (state.said_tier, state.settled_ms) == ("pro", NOW_MS + 1)
-    assert state.revoked_nano("cs_1") == 600
+    assert state.in_effect == {"cs_1": InEffect(200, 200 + 400 - 50)}
+    assert state.claims == {
+        "cs_1": {"re_1": Word((0, 3), 0, Hold.NONE), "dp_1": Word((0, 2), 200, Hold.NONE)}
+    }
+    assert len(state.claimed) == 3
 
 
 def test_periods_that_are_not_kept_any_more_are_left_out() -> None:
@@ -177,11 +202,53 @@ def test_the_newest_word_on_a_subscription_counts_and_its_end_for_good() -> None
     assert ended.subscriptions["sub_1"].ended
 
 
-def test_a_refund_of_a_purchase_that_is_not_there_yet_is_kept() -> None:
-    heard = [refund_postings(Revoke("a:b", "cs_9", minor, NOW_MS + minor)) for minor in (200, 50)]
-    state = fold(*itertools.chain(*heard)).result()
-    assert state.early == {"cs_9": 200}
-    assert state.lots == ()
+@pytest.mark.parametrize(
+    "word",
+    [
+        claimed(100, {"cs_1": -200}, 0),
+        claimed(100, {"cs_2": -150, "cs_1": -20}, 30, version=(1_700_000_000, 3)),
+        claimed(0, {}, 0, hold=Hold.OPEN, refunded_minor=0, frozen=True),
+        claimed(0, {"cs_1": 7}, -7, refunded_minor=-100),
+        claimed(0, {}, 0, "", version=(0, 0), refunded_minor=50),
+    ],
+)
+def test_a_claim_reads_back_as_it_was_answered(word: Claimed) -> None:
+    state = fold(*claim_postings(word)).result()
+    assert state.claimed == {("cs_1", word.word): word}
+
+
+def test_a_claim_on_a_purchase_that_is_not_there_yet_is_kept_and_freezes_it() -> None:
+    early = claimed(200, {}, 0, pack="", refunded_minor=0)
+    state = fold(*claim_postings(early)).result()
+    assert state.claims == {"cs_1": {"re_1": Word((0, 2), 200, Hold.NONE)}}
+    assert (state.lots, state.in_effect) == ((), {})
+    waiting = fold(*claim_postings(early), *grant_postings(granted())).result()
+    assert [lot.frozen for lot in waiting.lots] == [True]
+    later = claimed(200, {"cs_1": -400}, 0, "", version=(0, 0))
+    over = fold(*claim_postings(early), *grant_postings(granted()), *claim_postings(later)).result()
+    assert [(lot.remaining_nano, lot.frozen) for lot in over.lots] == [(600, False)]
+
+
+@pytest.mark.parametrize(
+    ("holds", "taken", "frozen"),
+    [
+        ([], 0, False),
+        ([Hold.OPEN], 0, True),
+        ([Hold.OPEN, Hold.RELEASED], 500, True),
+        ([Hold.WARNING], 499, True),
+        ([Hold.WARNING], 500, False),
+        ([Hold.WARNING, Hold.RELEASED], 0, False),
+        ([Hold.RELEASED, Hold.NONE], 0, False),
+    ],
+)
+def test_what_freezes_a_lot(holds: list[Hold], taken: int, frozen: bool) -> None:
+    words = [
+        claimed(0, {}, 0, f"dp_{n}", hold=hold, refunded_minor=0) for n, hold in enumerate(holds)
+    ]
+    words.append(claimed(taken, {}, 0, "re_9", refunded_minor=0))
+    sets = [claim_postings(word) for word in words]
+    state = fold(*itertools.chain(*sets), *grant_postings(granted())).result()
+    assert [lot.frozen for lot in state.lots] == [frozen]
 
 
 def test_what_is_wrong_with_a_record_is_told() -> None:
@@ -202,7 +269,7 @@ def test_each_difference_is_told_and_what_is_equal_is_not() -> None:
             *settlement_postings(settled(cost=50, allowance_nano=20, lots_nano={"cs_1": 30})),
             *grant_postings(granted("cs_1")),
             *grant_postings(granted("cs_2")),
-            *revocation_postings(revoked(100, 200, 150)),
+            *claim_postings(claimed(100, {"cs_1": -150}, 50)),
             *subscription_postings(
                 SubscriptionState("a:b", "sub_1", "p", "pro", 9, (1, 0), None, NOW_MS)
             ),
@@ -233,9 +300,12 @@ def test_each_difference_is_told_and_what_is_equal_is_not() -> None:
     live.owed_nano += 1
     live.subscriptions = {}
     live.purchases.pop("cs_2")
-    live.revocations.clear()
+    live.claims.clear()
+    live.in_effect.clear()
+    live.claimed.clear()
     assert [d.what for d in told(live, state())] == [
-        "lot cs_2", "owed usd", "purchase cs_2", "refund of cs_1, 100", "subscription sub_1",
+        "lot cs_2", "owed usd", "purchase cs_2", "claims on cs_1", "claims in effect on cs_1",
+        "claim cs_1, re_1:0:2:100:0", "subscription sub_1",
     ]  # fmt: skip
 
     live = state()
@@ -257,4 +327,4 @@ def test_a_lot_says_what_it_is() -> None:
     live.lots = (Lot("cs_1", 10, 9, 500, "usd", None, 1),)
     (difference,) = told(live, archive)
     assert difference.archive == "none"
-    assert difference.live.startswith("granted_nano 10, remaining_nano 9, paid_minor 500")
+    assert difference.live.startswith("granted_nano 10, remaining_nano 9, worth_minor 500")

@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tollkeeper_core.domain.ledger import Granted, Revoked, Settlement
+from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Settlement
 from tollkeeper_core.domain.postings import (
     Posting,
+    claim_postings,
     grant_postings,
-    revocation_postings,
     settlement_postings,
 )
 
@@ -20,12 +20,22 @@ SETTLED = Settlement(
 )  # fmt: skip
 GRANTED = Granted(
     user_id="ada", purchase_id="cs_1", pack="starter", granted_nano=400, paid_minor=500,
-    currency="eur", expires_ms=None, granted_ms=AT_MS, repaid_nano=50, refunded_minor=0,
+    worth_minor=500, currency="eur", expires_ms=None, fresh_until_ms=None, fresh_nano=0,
+    granted_ms=AT_MS, repaid_nano=50, claimed=False, replayed=False,
+)  # fmt: skip
+TAKEN = Claimed(
+    user_id="ada", purchase_id="pi_1", claim_id="re_1", version=(0, 2), taken_minor=250,
+    hold=Hold.NONE, pack="starter", currency="eur", refunded_minor=250, revoked_nano=200,
+    lots_nano={"pi_1": -100, "pi_2": -50}, owed_nano=50, frozen=False, claimed_ms=AT_MS,
     replayed=False,
 )  # fmt: skip
-REVOKED = Revoked(
-    user_id="ada", purchase_id="cs_1", pack="starter", refunded_minor=250, revoked_nano=200,
-    from_lot_nano=150, owed_nano=50, revoked_ms=AT_MS, replayed=False,
+FROZEN = replace(
+    TAKEN, claim_id="dp_1", taken_minor=0, hold=Hold.OPEN, refunded_minor=0, revoked_nano=0,
+    lots_nano={}, owed_nano=0, frozen=True,
+)  # fmt: skip
+GIVEN_BACK = replace(
+    TAKEN, version=(0, 3), taken_minor=0, refunded_minor=-250, revoked_nano=-200,
+    lots_nano={"pi_1": 150}, owed_nano=-50,
 )  # fmt: skip
 
 
@@ -35,8 +45,12 @@ def amounts(postings: list[Posting]) -> dict[str, int]:
 
 @pytest.mark.parametrize(
     "postings",
-    [settlement_postings(SETTLED), grant_postings(GRANTED), revocation_postings(REVOKED)],
-    ids=["settle", "grant", "revoke"],
+    [
+        settlement_postings(SETTLED),
+        grant_postings(GRANTED),
+        *map(claim_postings, (TAKEN, FROZEN, GIVEN_BACK)),
+    ],
+    ids=["settle", "grant", "claim", "freeze", "give back"],
 )
 def test_each_set_sums_to_zero_for_each_asset_and_no_id_comes_twice(
     postings: list[Posting],
@@ -70,12 +84,27 @@ def test_a_purchase_repays_what_was_owed_first() -> None:
     }
 
 
-def test_a_refund_takes_back_the_sale() -> None:
-    assert amounts(revocation_postings(REVOKED)) == {
-        "user:ada:lot:cs_1 usd_nano": -150,
+def test_a_claim_takes_back_the_sale_and_the_payment() -> None:
+    assert amounts(claim_postings(TAKEN)) == {
+        "user:ada:claim:pi_1 usd_nano": 0,
+        "user:ada:lot:pi_1 usd_nano": -100,
+        "user:ada:lot:pi_2 usd_nano": -50,
         "user:ada:owed usd_nano": -50,
         "sales:starter usd_nano": 200,
+        "user:ada:paid eur_minor": -250,
+        "cash eur_minor": 250,
     }
+
+
+def test_a_claim_that_moves_nothing_is_on_record_all_the_same() -> None:
+    (line,) = claim_postings(FROZEN)
+    assert line.terms["hold"] == 3
+    assert line.set_id == "claim:pi_1:dp_1:0:2:0:3"
+
+
+def test_every_word_on_a_claim_is_a_set_of_its_own() -> None:
+    words = [TAKEN, FROZEN, GIVEN_BACK, replace(TAKEN, claim_id="")]
+    assert len({claim_postings(word)[0].set_id for word in words}) == len(words)
 
 
 def test_the_same_answer_is_the_same_lines_whether_it_is_the_first_or_a_repetition() -> None:

@@ -477,12 +477,12 @@ def test_a_ledger_that_is_away_is_not_acknowledged():
     assert not webhook.archive.postings
 
 
-def test_a_refund_that_came_before_its_purchase_is_revoked_with_it():
+def test_a_claim_that_came_before_its_purchase_takes_effect_with_it():
     webhook = Webhook()
-    webhook.ledger.early_refunds["pi_1"] = 250
-    webhook(COMPLETED)
-    lots = [p.amount for p in webhook.archive.postings.values() if ":lot:" in p.account]
-    assert sorted(lots) == [-2 * 10**9, 4 * 10**9]
+    webhook.ledger.claims["pi_1"] = []
+    for _ in range(2):
+        webhook(COMPLETED)
+    assert webhook.ledger.claimed_again == ["pi_1", "pi_1"]
 
 
 def test_a_subscription_is_on_record_once():

@@ -67,7 +67,7 @@ def test_credits_shown_are_rounded_down_once(raw: list[tuple[int, int, int]]) ->
     common = 1
     for one in lots:
         common *= one.granted_nano
-    exact = sum(one.paid_minor * one.remaining_nano * common // one.granted_nano for one in lots)
+    exact = sum(one.worth_minor * one.remaining_nano * common // one.granted_nano for one in lots)
     assert shown == (max(1, exact // common) if exact else 0)
 
 

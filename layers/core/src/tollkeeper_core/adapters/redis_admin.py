@@ -9,10 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_store import RedisStore, granted_of, lot_of, revoked_of
+from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of
+from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
-from tollkeeper_core.domain.fold import Spent, Subscription, UserState
-from tollkeeper_core.domain.ledger import Granted, Lot, Revoked, Settlement
+from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
+from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
 
 #: Keys that one SCAN looks at, about; what it finds is deleted by one DEL.
@@ -155,7 +156,7 @@ class RedisAdmin(RedisStore):
 
 def _idle_s(state: UserState, now_ms: int) -> int:
     """Seconds until a user who never bought is forgotten; 0: never, whoever bought is not."""
-    if state.bought or state.early:
+    if state.bought or state.claims:
         return 0
     return max((state.settled_ms - now_ms) // 1000 + keys.IDLE_USER_S, 1)
 
@@ -181,19 +182,26 @@ def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
 
 
 def _lot_text(lot: Lot) -> str:
-    numbers = (lot.granted_nano, lot.remaining_nano, lot.paid_minor)
-    ends = (lot.currency, lot.expires_ms or 0, lot.granted_ms)
-    return ",".join(map(str, (lot.id, *numbers, *ends)))
+    parts: list[object] = [lot.id, lot.granted_nano, lot.remaining_nano, lot.worth_minor]
+    parts += [lot.currency, lot.expires_ms or 0, lot.granted_ms]
+    if lot.frozen or lot.fresh_until_ms:
+        parts += [int(lot.frozen), lot.fresh_until_ms or 0, lot.fresh_nano]
+    return ",".join(map(str, parts))
 
 
 def _purchase_fields(state: UserState) -> dict[str, str]:
-    granted = {name: _text(_grant_answer(g)) for name, g in state.purchases.items()}
-    early = {f"early:{name}": str(minor) for name, minor in state.early.items()}
-    revoked: dict[str, str] = {}
-    for (name, minor), r in state.revocations.items():
-        revoked[f"revoked:{name}"] = str(state.revoked_nano(name))
-        revoked[f"revoked:{name}:{minor}"] = _text(_revoke_answer(r))
-    return {**granted, **early, **revoked}
+    fields = {name: _text(_grant_answer(g)) for name, g in state.purchases.items()}
+    for name, words in state.claims.items():
+        texts = (
+            f"{claim} {w.version[0]} {w.version[1]} {w.taken_minor} {int(w.hold)}"
+            for claim, w in words.items()
+        )
+        fields[f"claims:{name}"] = ";".join(sorted(texts))
+    for name, effect in state.in_effect.items():
+        fields[f"taken:{name}"] = f"{effect.taken_minor} {effect.revoked_nano}"
+    for (name, word), claimed in state.claimed.items():
+        fields[f"claimed:{name}:{word}"] = _text(_claim_answer(claimed))
+    return fields
 
 
 def _subscriptions(state: UserState) -> dict[str, str]:
@@ -225,23 +233,33 @@ def _grant_answer(g: Granted) -> dict[str, str | int]:
         "pack": g.pack,
         "granted": g.granted_nano,
         "paid": g.paid_minor,
+        "worth": g.worth_minor,
         "currency": g.currency,
         "expires": g.expires_ms or 0,
+        "fresh_until": g.fresh_until_ms or 0,
+        "fresh": g.fresh_nano,
         "at": g.granted_ms,
         "repaid": g.repaid_nano,
     }
 
 
-def _revoke_answer(r: Revoked) -> dict[str, str | int]:
+def _claim_answer(c: Claimed) -> dict[str, str | int]:
     return {
         "status": "ok",
-        "purchase": r.purchase_id,
-        "pack": r.pack,
-        "refunded": r.refunded_minor,
-        "revoked": r.revoked_nano,
-        "from_lot": r.from_lot_nano,
-        "owed": r.owed_nano,
-        "at": r.revoked_ms,
+        "purchase": c.purchase_id,
+        "claim": c.claim_id,
+        "created": c.version[0],
+        "rank": c.version[1],
+        "minor": c.taken_minor,
+        "hold": int(c.hold),
+        "pack": c.pack,
+        "currency": c.currency,
+        "taken": c.refunded_minor,
+        "revoked": c.revoked_nano,
+        "lots": _parts(c.lots_nano),
+        "owed": c.owed_nano,
+        "frozen": int(c.frozen),
+        "at": c.claimed_ms,
     }
 
 
@@ -269,9 +287,13 @@ def _state(
     state.owed_nano = int(fields.get("owed", 0))
     state.said_tier = fields.get("tier", "")
     for name, text in purchases.items():
-        if name.startswith("early:"):
-            state.early[name.removeprefix("early:")] = int(text)
-        elif text.startswith("["):
+        kind, _, purchase = name.partition(":")
+        if kind == "claims":
+            state.claims[purchase] = dict(map(_word, text.split(";")))
+        elif kind == "taken":
+            taken, revoked = text.split(" ")
+            state.in_effect[purchase] = InEffect(int(taken), int(revoked))
+        else:
             _add_answer(state, json.loads(text))
     for name, text in subs.items():
         created, kind, until, tier, plan = text.split(" ")
@@ -279,10 +301,15 @@ def _state(
     return state
 
 
+def _word(text: str) -> tuple[str, Word]:
+    claim, created, rank, taken, hold = text.split(" ")
+    return claim, Word((int(created), int(rank)), int(taken), Hold(int(hold)))
+
+
 def _add_answer(state: UserState, answer: list[str]) -> None:
-    fields = {"refunded": "0", **dict(zip(answer[::2], answer[1::2], strict=True)), "replayed": "1"}
+    fields = {**dict(zip(answer[::2], answer[1::2], strict=True)), "claimed": "0", "replayed": "1"}
     if "granted" in fields:
         state.purchases[fields["purchase"]] = granted_of(state.user_id, fields)
     else:
-        revoked = revoked_of(state.user_id, fields)
-        state.revocations[revoked.purchase_id, revoked.refunded_minor] = revoked
+        claimed = claimed_of(state.user_id, fields)
+        state.claimed[claimed.purchase_id, claimed.word] = claimed

@@ -7,29 +7,32 @@ from typing import Any, cast
 from upstash_redis.errors import UpstashError
 
 from tollkeeper_core.adapters import redis_keys as keys
+from tollkeeper_core.adapters.redis_answers import (
+    checked,
+    claimed_of,
+    granted_of,
+    reservation_of,
+    settlement_of,
+    standing_of,
+)
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.scripts import Script, script
 from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.ledger import (
-    Counters,
+    Claim,
+    Claimed,
     Grant,
     Granted,
     LedgerError,
     LedgerUnavailableError,
-    Lot,
     NothingPublishedError,
     PromptState,
     Reservation,
     Reserve,
-    Revoke,
-    Revoked,
     Settle,
     Settlement,
-    StaleConfigError,
     Standing,
     SubscriptionState,
-    UnknownTierError,
-    WindowLimit,
 )
 from tollkeeper_core.domain.periods import Periods, Window, cutoffs
 
@@ -73,25 +76,14 @@ class RedisStore:
                 str(keys.IDLE_USER_S),
             ],
         )
-        fields = _checked(answer, request.tier)
-        return Reservation(
-            admitted=fields["admitted"] == "1",
-            reservation_id=fields["id"],
-            amount_nano=int(fields["amount"]),
-            held_nano=int(fields["hold"]),
-            affordable_nano=int(fields["affordable"]),
-            expires_ms=int(fields["expires"]),
-            now_ms=int(fields["now"]),
-            period_ids=_ids(fields["periods"]),
-            standing=_standing(fields),
-        )
+        return reservation_of(checked(answer, request.tier))
 
     def settle(
         self, requests: Sequence[Settle], config_version: str
     ) -> list[Settlement | LedgerError]:
         """See ports.Ledger."""
         answers = self._run_many([_settle_call(r, config_version) for r in requests])
-        return [_settlement(r, a) for r, a in zip(requests, answers, strict=True)]
+        return [settlement_of(r, a) for r, a in zip(requests, answers, strict=True)]
 
     def grant(self, request: Grant) -> Granted:
         """See ports.Ledger."""
@@ -110,30 +102,33 @@ class RedisStore:
                 request.pack,
                 str(request.granted_nano),
                 str(request.paid_minor),
+                str(request.paid_minor if request.worth_minor is None else request.worth_minor),
                 request.currency,
                 str(request.expires_ms or 0),
+                str(request.fresh_until_ms or 0),
+                str(request.fresh_nano),
                 "1" if request.prompt_id else "0",
                 str(keys.PROMPT_S),
             ],
         )
-        return granted_of(user, _checked(answer, None))
+        return granted_of(user, checked(answer, None))
 
-    def revoke(self, request: Revoke) -> Revoked | None:
-        """See ports.Ledger. Two requests: the purchase's terms never change between them."""
-        fields = self._revoke(request, "")
-        if fields["status"] == "terms":
-            refunded = min(request.refunded_minor, int(fields["paid"]))
-            target = int(fields["granted"]) * refunded // int(fields["paid"])
-            fields = self._revoke(request, str(target))
-        if fields["status"] != "ok":
-            return None
-        return revoked_of(request.user_id, fields)
+    def claim(self, claim: Claim) -> Claimed | None:
+        """See ports.Ledger."""
+        word = [claim.claim_id, *map(str, claim.version), str(claim.taken_minor), str(claim.hold)]
+        return self._claim(claim.user_id, claim.purchase_id, claim.now_ms, word)
 
-    def _revoke(self, request: Revoke, target: str) -> dict[str, str]:
-        user = request.user_id
-        names = [keys.user(user), keys.purchases(user), keys.CONFIG]
-        arguments = [str(request.now_ms), request.purchase_id, str(request.refunded_minor), target]
-        return _checked(self._run(script("revoke"), names, arguments), None)
+    def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
+        """See ports.Ledger."""
+        return self._claim(user_id, purchase_id, now_ms, ["", "0", "0", "0", "0"])
+
+    def _claim(
+        self, user_id: str, purchase_id: str, now_ms: int, word: Sequence[str]
+    ) -> Claimed | None:
+        names = [keys.user(user_id), keys.purchases(user_id), keys.CONFIG]
+        answer = self._run(script("claim"), names, [str(now_ms), purchase_id, *word])
+        fields = checked(answer, None)
+        return claimed_of(user_id, fields) if fields["status"] == "ok" else None
 
     def apply_subscription(self, state: SubscriptionState) -> None:
         """See ports.Ledger."""
@@ -170,7 +165,7 @@ class RedisStore:
             [keys.CONFIG, keys.user(user_id), keys.holds(user_id)],
             [config_version, str(now_ms), tier or "", *periods.ids],
         )
-        return _standing(_checked(answer, tier))
+        return standing_of(checked(answer, tier))
 
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
         """See ports.Ledger."""
@@ -285,112 +280,6 @@ def _settle_call(request: Settle, config_version: str) -> _Call:
             str(keys.SETTLED_S),
             str(keys.IDLE_USER_S),
         ],
-    )
-
-
-def _settlement(request: Settle, answer: Any) -> Settlement | LedgerError:
-    if isinstance(answer, UpstashError):
-        return LedgerUnavailableError(f"settle: {answer}")
-    try:
-        fields = _checked(answer, None)
-    except LedgerError as error:
-        return error
-    return Settlement(
-        user_id=request.user_id,
-        event_id=fields["event"],
-        cost_nano=int(fields["cost"]),
-        allowance_nano=int(fields["allowance"]),
-        overrun_nano=int(fields["overrun"]),
-        lots_nano=_amounts(fields["burnt"]),
-        period_ids=_ids(fields["periods"]),
-        tier=fields["tier"],
-        said_tier=fields["said"],
-        expired_nano=_amounts(fields["expired"]),
-        settled_ms=int(fields["settled"]),
-        replayed=fields["replayed"] == "1",
-    )
-
-
-def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
-    """A grant's answer, as its script gives and keeps it."""
-    return Granted(
-        user_id=user_id,
-        purchase_id=fields["purchase"],
-        pack=fields["pack"],
-        granted_nano=int(fields["granted"]),
-        paid_minor=int(fields["paid"]),
-        currency=fields["currency"],
-        expires_ms=int(fields["expires"]) or None,
-        granted_ms=int(fields["at"]),
-        repaid_nano=int(fields["repaid"]),
-        refunded_minor=int(fields["refunded"]),
-        replayed=fields["replayed"] == "1",
-    )
-
-
-def revoked_of(user_id: str, fields: dict[str, str]) -> Revoked:
-    """A revocation's answer, as its script gives and keeps it."""
-    return Revoked(
-        user_id=user_id,
-        purchase_id=fields["purchase"],
-        pack=fields["pack"],
-        refunded_minor=int(fields["refunded"]),
-        revoked_nano=int(fields["revoked"]),
-        from_lot_nano=int(fields["from_lot"]),
-        owed_nano=int(fields["owed"]),
-        revoked_ms=int(fields["at"]),
-        replayed=fields["replayed"] == "1",
-    )
-
-
-def _amounts(text: str) -> dict[str, int]:
-    return {lot: int(nano) for lot, nano in (part.split("=") for part in text.split(";") if part)}
-
-
-def _fields(answer: Any) -> dict[str, str]:
-    # Redis of Lua answers an empty table as an empty list: "" in a script stays "".
-    return dict(zip(answer[::2], answer[1::2], strict=True))
-
-
-def _checked(answer: Any, tier: str | None) -> dict[str, str]:
-    fields = _fields(answer)
-    if fields["status"] == "stale":
-        raise StaleConfigError("the configuration changed")
-    if fields["status"] == "empty":
-        raise NothingPublishedError
-    if fields["status"] == "unknown_tier":
-        raise UnknownTierError(tier or "")
-    return fields
-
-
-def _ids(text: str) -> tuple[str, str, str]:
-    day, week, month = text.split(" ")
-    return day, week, month
-
-
-def _standing(fields: dict[str, str]) -> Standing:
-    limits = zip(Window, fields["limits"].split(" "), strict=True)
-    counters = zip(Window, fields["used"].split(","), strict=True)
-    return Standing(
-        tier=fields["tier"],
-        limits={w: WindowLimit(int(t[1:]), t[0] == "h") for w, t in limits if t != "-"},
-        counters={w: Counters(*(int(n) for n in text.split(" "))) for w, text in counters},
-        lots=tuple(lot_of(text) for text in fields["lots"].split(";") if text),
-        held_credits_nano=int(fields["held"]),
-    )
-
-
-def lot_of(text: str) -> Lot:
-    """One lot of the state hash (lua/state.lua)."""
-    lot_id, granted, remaining, paid, currency, expires, at = text.split(",")
-    return Lot(
-        id=lot_id,
-        granted_nano=int(granted),
-        remaining_nano=int(remaining),
-        paid_minor=int(paid),
-        currency=currency,
-        expires_ms=int(expires) or None,
-        granted_ms=int(at),
     )
 
 

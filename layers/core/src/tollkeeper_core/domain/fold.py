@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
-from tollkeeper_core.domain.ledger import Granted, Lot, Revoked, Settlement
+from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 
 
@@ -46,13 +46,30 @@ class Subscription:
         return (*self.version, self.until_ms, self.tier, self.plan)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Word:
+    """The newest on one claim; of two the larger counts, in the order of lua/claim.lua."""
+
+    version: tuple[int, int]
+    taken_minor: int
+    hold: Hold
+
+
+@dataclass(frozen=True, slots=True)
+class InEffect:
+    """What all claims on a purchase have taken: of what was paid, and of the credits."""
+
+    taken_minor: int = 0
+    revoked_nano: int = 0
+
+
 @dataclass(slots=True)
 class UserState:
     """Everything that lives on about a user, without what is under way.
 
     ``spent``: by period id. ``lots``: in burn order, those with something left. ``purchases`` by
-    id; ``revocations`` by (purchase id, refunded minor); ``early``: what was heard of refunds,
-    which may come before their purchase, by its id. ``settled_ms``: the last settlement, or 0.
+    id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
+    ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
     """
 
     user_id: str
@@ -62,8 +79,9 @@ class UserState:
     said_tier: str = ""
     settled_ms: int = 0
     purchases: dict[str, Granted] = field(default_factory=dict)
-    revocations: dict[tuple[str, int], Revoked] = field(default_factory=dict)
-    early: dict[str, int] = field(default_factory=dict)
+    claims: dict[str, dict[str, Word]] = field(default_factory=dict)
+    in_effect: dict[str, InEffect] = field(default_factory=dict)
+    claimed: dict[tuple[str, str], Claimed] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
 
     @property
@@ -75,11 +93,17 @@ class UserState:
     def empty(self) -> bool:
         """Nothing that a rebuild would have to write."""
         spent = any(each != Spent() for each in self.spent.values())
-        return not (spent or self.bought or self.early or self.owed_nano)
+        return not (spent or self.bought or self.claims or self.owed_nano)
 
-    def revoked_nano(self, purchase_id: str) -> int:
-        """All that refunds took of one purchase."""
-        return sum(r.revoked_nano for (of, _), r in self.revocations.items() if of == purchase_id)
+    def is_frozen(self, purchase: Granted) -> bool:
+        """Whether nothing of it may be used: see Hold, and Granted.claimed."""
+        words = self.claims.get(purchase.purchase_id, {}).values()
+        holds = {word.hold for word in words}
+        taken = sum(word.taken_minor for word in words)
+        whole = 0 < purchase.paid_minor <= taken
+        warned = Hold.WARNING in holds and Hold.RELEASED not in holds and not whole
+        waiting = bool(words) and purchase.purchase_id not in self.in_effect
+        return waiting or warned or Hold.OPEN in holds
 
 
 def sets_of(postings: Iterable[Posting]) -> Iterator[list[Posting]]:
@@ -164,7 +188,11 @@ class UserFold:
         """The state after all that was added."""
         state = self._state
         known = state.purchases
-        lots = [_lot(known[i], nano) for i, nano in self._lots_nano.items() if nano and i in known]
+        lots = [
+            _lot(known[i], nano, frozen=state.is_frozen(known[i]))
+            for i, nano in self._lots_nano.items()
+            if nano and i in known
+        ]
         state.lots = tuple(sorted((lot for lot in lots if lot.remaining_nano > 0), key=burn_order))
         state.settled_ms, _, state.said_tier = self._said
         for lot_id, nano in self._lots_nano.items():
@@ -197,18 +225,27 @@ class UserFold:
             self._said = max(self._said, (line.at_ms, line.id, terms["said_tier"]))
         elif line.kind == "grant":
             state.purchases[terms["purchase_id"]] = _granted(line)
-        elif line.kind == "revoke":
-            revoked = _revoked(line, lines)
-            state.revocations[revoked.purchase_id, revoked.refunded_minor] = revoked
-        elif line.kind == "refund":
-            known = state.early.get(terms["purchase_id"], 0)
-            state.early[terms["purchase_id"]] = max(known, terms["refunded_minor"])
+        elif line.kind == "claim":
+            self._add_claim(_claimed(line, lines))
         elif line.kind == "subscription":
             created, kind = terms["version"]
             new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"])
             old = state.subscriptions.get(terms["subscription_id"])
             if old is None or new.counts_over(old):
                 state.subscriptions[terms["subscription_id"]] = new
+
+    def _add_claim(self, c: Claimed) -> None:
+        state = self._state
+        state.claimed[c.purchase_id, c.word] = c
+        if c.claim_id:
+            words = state.claims.setdefault(c.purchase_id, {})
+            word = Word(c.version, c.taken_minor, c.hold)
+            words[c.claim_id] = max(words.get(c.claim_id, word), word)
+        if c.pack:  # or it came before its purchase, and did nothing
+            so_far = state.in_effect.get(c.purchase_id, InEffect())
+            state.in_effect[c.purchase_id] = InEffect(
+                so_far.taken_minor + c.refunded_minor, so_far.revoked_nano + c.revoked_nano
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +279,9 @@ def differences(
         yield Difference(live.user_id, "burn order", " ".join(order), " ".join(recorded))
     yield from compare("owed", {"usd": live.owed_nano}, {"usd": archive.owed_nano}, 0)
     yield from compare("purchase", live.purchases, archive.purchases, None)
-    yield from compare("refund of", live.revocations, archive.revocations, None)
+    yield from compare("claims on", live.claims, archive.claims, None)
+    yield from compare("claims in effect on", live.in_effect, archive.in_effect, InEffect())
+    yield from compare("claim", live.claimed, archive.claimed, None)
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
 
@@ -268,39 +307,52 @@ def _granted(line: Posting) -> Granted:
         pack=terms["pack"],
         granted_nano=terms["granted_nano"],
         paid_minor=terms["paid_minor"],
+        worth_minor=terms["worth_minor"],
         currency=terms["currency"],
         expires_ms=terms["expires_ms"],
+        fresh_until_ms=terms["fresh_until_ms"],
+        fresh_nano=terms["fresh_nano"],
         granted_ms=line.at_ms,
         repaid_nano=terms["repaid_nano"],
-        refunded_minor=0,
+        claimed=False,
         replayed=True,
     )
 
 
-def _revoked(line: Posting, lines: Sequence[Posting]) -> Revoked:
-    by_account = {_account(p)[0]: -p.amount for p in lines}
-    return Revoked(
+def _claimed(line: Posting, lines: Sequence[Posting]) -> Claimed:
+    terms, (created, rank) = line.terms, line.terms["version"]
+    amounts = {_account(p)[0] or p.account.partition(":")[0]: p.amount for p in lines}
+    return Claimed(
         user_id=line.user_id,
-        purchase_id=line.terms["purchase_id"],
-        pack=line.terms["pack"],
-        refunded_minor=line.terms["refunded_minor"],
-        revoked_nano=line.amount,
-        from_lot_nano=by_account.get("lot", 0),
-        owed_nano=by_account.get("owed", 0),
-        revoked_ms=line.at_ms,
+        purchase_id=terms["purchase_id"],
+        claim_id=terms["claim_id"],
+        version=(created, rank),
+        taken_minor=terms["taken_minor"],
+        hold=Hold(terms["hold"]),
+        pack=terms["pack"],
+        currency=terms["currency"],
+        refunded_minor=amounts.get("cash", 0),
+        revoked_nano=amounts.get("sales", 0),
+        lots_nano={_account(p)[2]: p.amount for p in lines if _account(p)[0] == "lot"},
+        owed_nano=-amounts.get("owed", 0),
+        frozen=terms["frozen"],
+        claimed_ms=line.at_ms,
         replayed=True,
     )
 
 
-def _lot(g: Granted, remaining_nano: int) -> Lot:
+def _lot(g: Granted, remaining_nano: int, *, frozen: bool) -> Lot:
     return Lot(
         id=g.purchase_id,
         granted_nano=g.granted_nano,
         remaining_nano=remaining_nano,
-        paid_minor=g.paid_minor,
+        worth_minor=g.worth_minor,
         currency=g.currency,
         expires_ms=g.expires_ms,
         granted_ms=g.granted_ms,
+        frozen=frozen,
+        fresh_until_ms=g.fresh_until_ms,
+        fresh_nano=g.fresh_nano,
     )
 
 
@@ -325,5 +377,7 @@ def _said(value: Any) -> str:
     """``allowance_nano 20, total_nano 50``: its fields, but whose it is."""
     if value is None or isinstance(value, str | int):
         return "none" if value is None else str(value)
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_said(each)}" for name, each in sorted(value.items()))
     names = [f.name for f in fields(value) if f.name not in ("user_id", "id", "replayed")]
     return ", ".join(f"{name} {getattr(value, name)}" for name in names)

@@ -3,9 +3,10 @@
 All amounts are nano-USD, all instants epoch milliseconds.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from tollkeeper_core.domain.money import format_minor
 from tollkeeper_core.domain.periods import Periods, Window
@@ -13,15 +14,39 @@ from tollkeeper_core.domain.periods import Periods, Window
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """One purchase of credits, as far as it is not used up."""
+    """One purchase of credits, as far as it is not used up.
+
+    ``worth_minor``: what all of it is shown as. ``frozen``: nothing of it may be used, since
+    somebody disputes its payment. A fresh lot opens little by little until ``fresh_until_ms``, of
+    which ``fresh_nano`` were open at once.
+    """
 
     id: str
     granted_nano: int
     remaining_nano: int
-    paid_minor: int
+    worth_minor: int
     currency: str
     expires_ms: int | None
     granted_ms: int
+    frozen: bool = False
+    fresh_until_ms: int | None = None
+    fresh_nano: int = 0
+
+    def is_over(self, now_ms: int) -> bool:
+        """Past its expiry."""
+        return self.expires_ms is not None and self.expires_ms <= now_ms
+
+    def usable_nano(self, now_ms: int) -> int:
+        """What calls may take of it at this moment (``usable`` in lua/state.lua)."""
+        if self.frozen or self.is_over(now_ms):
+            return 0
+        if self.fresh_until_ms is None or self.fresh_until_ms <= now_ms:
+            return self.remaining_nano
+        age_ms = max(now_ms - self.granted_ms, 0)
+        later_nano = self.granted_nano - self.fresh_nano
+        opened = self.fresh_nano + later_nano * age_ms // (self.fresh_until_ms - self.granted_ms)
+        used = self.granted_nano - self.remaining_nano
+        return min(max(opened - used, 0), self.remaining_nano)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +164,10 @@ class Settlement:
 class Grant:
     """Credits from one purchase.
 
-    Idempotent for ever by ``purchase_id``: Stripe's session or invoice id.
+    Idempotent for ever by ``purchase_id``: Stripe's id of the payment, or of the session or invoice
+    where there is none. ``paid_minor`` is what was really paid; ``worth_minor`` what the credits
+    are shown as, ``paid_minor`` where it is None. ``fresh_until_ms``: until when they open little
+    by little, of which ``fresh_nano`` at once; None: all of them at once.
     """
 
     user_id: str
@@ -151,14 +179,18 @@ class Grant:
     expires_ms: int | None
     prompt_id: str | None
     now_ms: int
+    worth_minor: int | None = None
+    fresh_until_ms: int | None = None
+    fresh_nano: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
     """The answer to Grant; the first one, however often it comes.
 
-    ``repaid_nano`` of it went to what was owed. ``refunded_minor``: what was refunded of it before
-    it was granted (events come in any order), which is for the caller to revoke now.
+    ``repaid_nano`` of it went to what was owed. ``claimed``: something is claimed back of it, maybe
+    since before it was granted (events come in any order): the caller has to let that take effect
+    (``Ledger.claim_again``); until then the lot is frozen.
     """
 
     user_id: str
@@ -166,41 +198,87 @@ class Granted:
     pack: str
     granted_nano: int
     paid_minor: int
+    worth_minor: int
     currency: str
     expires_ms: int | None
+    fresh_until_ms: int | None
+    fresh_nano: int
     granted_ms: int
     repaid_nano: int
-    refunded_minor: int
+    claimed: bool
     replayed: bool
 
 
+class Hold(IntEnum):
+    """What a claim says of the lot. A lot is frozen while one of its claims is OPEN, or a WARNING
+    stands that no claim has RELEASED and that is not settled by a refund of all that was paid.
+    """
+
+    NONE = 0
+    RELEASED = 1
+    WARNING = 2
+    OPEN = 3
+
+
 @dataclass(frozen=True, slots=True)
-class Revoke:
-    """Take back the refunded part of a purchase. ``refunded_minor`` is the total of all refunds:
-    the highest total counts, so that they may come in any order and any number.
+class Claim:
+    """Somebody wants money of a purchase back: a refund, a dispute, a warning of fraud, or the
+    owner by hand; each by an id of its own, as it stands at ``version``.
+
+    Of one claim the largest version counts, of one purchase the sum of its claims, so that they may
+    come in any order and any number. ``version``: (event's time, rank). ``taken_minor``: what it
+    takes at that state of what was paid, in the purchase's currency; more than was paid is as much
+    as was paid.
     """
 
     user_id: str
     purchase_id: str
-    refunded_minor: int
+    claim_id: str
+    version: tuple[int, int]
+    taken_minor: int
+    hold: Hold
     now_ms: int
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: the scripts keep ids in texts that have separators."""
+        if not re.fullmatch(r"[\w.-]{1,128}", self.claim_id, re.ASCII):
+            raise ValueError("a claim's id is letters, digits, _, . and -")
+
 
 @dataclass(frozen=True, slots=True)
-class Revoked:
-    """The answer to Revoke: ``revoked = from_lot + owed`` is what this total took more than the
-    highest before it. None of it exists where a higher total came before.
+class Claimed:
+    """What a claim did; the same for the same word on it, however often it comes.
+
+    Signed: ``refunded_minor`` is what is taken more (or, negative, less) of what was paid than
+    before, ``revoked_nano`` the same fraction of the credits, ``lots_nano`` what it moved into each
+    lot (negative: out of it), ``owed_nano`` what it added to the user's debt:
+    ``revoked = owed - sum of lots``. ``claim_id`` is "" for claims that came before their purchase
+    and take effect with it (``Ledger.claim_again``); ``pack`` is "" for one that came before it.
     """
 
     user_id: str
     purchase_id: str
+    claim_id: str
+    version: tuple[int, int]
+    taken_minor: int
+    hold: Hold
     pack: str
+    currency: str
     refunded_minor: int
     revoked_nano: int
-    from_lot_nano: int
+    lots_nano: Mapping[str, int]
     owed_nano: int
-    revoked_ms: int
+    frozen: bool
+    claimed_ms: int
     replayed: bool
+
+    @property
+    def word(self) -> str:
+        """What tells it from any other word on the same purchase."""
+        if not self.claim_id:
+            return "granted"
+        created, rank = self.version
+        return f"{self.claim_id}:{created}:{rank}:{self.taken_minor}:{int(self.hold)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,28 +337,37 @@ class LedgerUnavailableError(LedgerError):
     """
 
 
-def display_credits(lots: tuple[Lot, ...], now_ms: int) -> dict[str, tuple[int, str]]:
+def display_credits(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
     """What a user's credits are worth in what was paid: currency -> (minor units, text).
 
-    The sum over lots of paid x remaining / granted, exact in rationals, rounded down at the end,
-    and never 0 while anything remains. Lots past their expiry do not count.
+    The sum over lots of worth x remaining / granted, exact in rationals, rounded down at the end,
+    and never 0 while anything remains. Lots past their expiry and frozen ones do not count.
     """
-    usable: dict[str, list[Lot]] = {}
+    return _display([lot for lot in lots if not lot.frozen], now_ms)
+
+
+def display_on_hold(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
+    """The same for what is frozen."""
+    return _display([lot for lot in lots if lot.frozen], now_ms)
+
+
+def _display(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
+    there: dict[str, list[Lot]] = {}
     for lot in lots:
-        if lot.remaining_nano > 0 and (lot.expires_ms is None or lot.expires_ms > now_ms):
-            usable.setdefault(lot.currency, []).append(lot)
-    shown = {currency: max(1, _worth_minor(some)) for currency, some in usable.items()}
+        if lot.remaining_nano > 0 and not lot.is_over(now_ms):
+            there.setdefault(lot.currency, []).append(lot)
+    shown = {currency: max(1, _worth_minor(some)) for currency, some in there.items()}
     return {c: (minor, format_minor(minor, c)) for c, minor in sorted(shown.items())}
 
 
 def _worth_minor(lots: list[Lot]) -> int:
-    """The floor of the sum of paid x remaining / granted.
+    """The floor of the sum of worth x remaining / granted.
 
     Each term is rounded down to 2**-128 first, so the sum is short by less than as many of these as
     there are terms. Only where that may hide a whole unit are the fractions themselves added: their
     common denominator has a thousand digits for a hundred lots.
     """
-    parts = [(lot.paid_minor * lot.remaining_nano, lot.granted_nano) for lot in lots]
+    parts = [(lot.worth_minor * lot.remaining_nano, lot.granted_nano) for lot in lots]
     low = sum((above << 128) // below for above, below in parts)
     if low >> 128 == (low + len(parts)) >> 128:
         return low >> 128

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 from tollkeeper_core.domain.announcements import Announcement
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
     Grant,
     Granted,
     LedgerError,
     PromptState,
     Reservation,
     Reserve,
-    Revoke,
-    Revoked,
     Settle,
     Settlement,
     Standing,
@@ -46,12 +46,15 @@ class Ledger(Protocol):
         """Add a lot of credits, once per purchase."""
         ...
 
-    def revoke(self, request: Revoke) -> Revoked | None:
-        """Take back what was refunded of a purchase.
+    def claim(self, claim: Claim) -> Claimed | None:
+        """Take the word on a claim; None where a newer one came before.
 
-        None where there is nothing to record: a higher total counted before, or the purchase is
-        not known yet (it is kept, and Granted.refunded_minor tells of it).
+        The purchase need not be known yet: the claim is kept then, and ``Granted.claimed`` tells.
         """
+        ...
+
+    def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
+        """Let claims take effect that came before their purchase; None where none did."""
         ...
 
     def apply_subscription(self, state: SubscriptionState) -> None:

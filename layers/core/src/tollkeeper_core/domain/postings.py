@@ -9,10 +9,11 @@ Accounts (``u`` is the user's id, percent-encoded, so that no two names can run 
 ``user:u:usage``         AI spend of the user (grows with every call)
 ``user:u:allowance``     what the tier funded of it (falls)
 ``user:u:lot:l``         AI spend that lot ``l`` still holds
+``user:u:claim:p``       never an amount: what is claimed back of purchase ``p``
 ``user:u:owed``          credits used and then refunded (falls), repaid by purchases (rises)
 ``sales:pack``           AI spend sold with a pack (falls; rises with a refund)
 ``expired``              what lots lost at their expiry (rises)
-``user:u:paid``          what the user paid (grows), in minor units of the currency
+``user:u:paid``          what the user paid (grows) and got back (falls), in minor units
 ``cash``                 the other side of it
 =======================  ================================================================
 
@@ -27,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
 
-from tollkeeper_core.domain.ledger import Granted, Revoke, Revoked, Settlement, SubscriptionState
+from tollkeeper_core.domain.ledger import Claimed, Granted, Settlement, SubscriptionState
 
 NANO_USD = "usd_nano"
 
@@ -36,7 +37,7 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
-    ``kind``: settle, expire, grant, revoke, refund, subscription.
+    ``kind``: settle, expire, grant, claim, subscription.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
     ``period_ids``: day, week and month of a call (empty for anything else). ``at_ms``: when it was
     decided. ``terms``: what the amounts do not say (a lot's price and expiry, an overrun).
@@ -140,8 +141,11 @@ def grant_postings(g: Granted) -> list[Posting]:
         "pack": g.pack,
         "granted_nano": g.granted_nano,
         "paid_minor": g.paid_minor,
+        "worth_minor": g.worth_minor,
         "currency": g.currency,
         "expires_ms": g.expires_ms,
+        "fresh_until_ms": g.fresh_until_ms,
+        "fresh_nano": g.fresh_nano,
         "repaid_nano": g.repaid_nano,
     }
     lines: list[_Line] = [
@@ -154,34 +158,33 @@ def grant_postings(g: Granted) -> list[Posting]:
     return _set(f"grant:{g.purchase_id}", "grant", g.user_id, g.granted_ms, lines)
 
 
-def revocation_postings(r: Revoked) -> list[Posting]:
-    """The set of one refund's total: lot down, debt up (owed falls), sales up again."""
-    user = f"user:{_part(r.user_id)}"
+def claim_postings(c: Claimed) -> list[Posting]:
+    """The set of one word on a claim: what is claimed, and what that did.
+
+    Taken from a purchase: lots down, debt up (owed falls), sales up again; paid down and cash up.
+    Given back: the other way round. The first line has no amount and says what is claimed, for a
+    claim may move nothing: it freezes a lot, or it came before its purchase.
+    """
+    user, minor = f"user:{_part(c.user_id)}", f"{c.currency}_minor"
     terms = {
-        "purchase_id": r.purchase_id,
-        "pack": r.pack,
-        "refunded_minor": r.refunded_minor,
+        "purchase_id": c.purchase_id,
+        "claim_id": c.claim_id,
+        "version": list(c.version),
+        "taken_minor": c.taken_minor,
+        "hold": int(c.hold),
+        "pack": c.pack,
+        "currency": c.currency,
+        "frozen": c.frozen,
     }
     lines: list[_Line] = [
-        (f"{user}:lot:{r.purchase_id}", NANO_USD, -r.from_lot_nano, {}),
-        (f"{user}:owed", NANO_USD, -r.owed_nano, {}),
-        (f"sales:{r.pack}", NANO_USD, r.revoked_nano, terms),
+        (f"{user}:claim:{c.purchase_id}", NANO_USD, 0, terms),
+        *((f"{user}:lot:{lot}", NANO_USD, nano, {}) for lot, nano in c.lots_nano.items()),
+        (f"{user}:owed", NANO_USD, -c.owed_nano, {}),
+        (f"sales:{c.pack}", NANO_USD, c.revoked_nano, {}),
+        (f"{user}:paid", minor, -c.refunded_minor, {}),
+        ("cash", minor, c.refunded_minor, {}),
     ]
-    set_id = f"revoke:{r.purchase_id}:{r.refunded_minor}"
-    return _set(set_id, "revoke", r.user_id, r.revoked_ms, lines)
-
-
-def refund_postings(r: Revoke) -> list[Posting]:
-    """That a purchase was refunded, as a line of amount 0: its effect is the revocation's set.
-
-    A refund may come before its purchase (events come in any order). Redis keeps it until then;
-    on record it outlives Redis as well.
-    """
-    terms = {"purchase_id": r.purchase_id, "refunded_minor": r.refunded_minor}
-    # With the time in its name: the same refund may be heard of twice, and of 0 none is too many.
-    set_id = f"refund:{r.purchase_id}:{r.refunded_minor}:{r.now_ms}"
-    account = f"user:{_part(r.user_id)}:lot:{r.purchase_id}"
-    return _set(set_id, "refund", r.user_id, r.now_ms, [(account, NANO_USD, 0, terms)])
+    return _set(f"claim:{c.purchase_id}:{c.word}", "claim", c.user_id, c.claimed_ms, lines)
 
 
 def subscription_postings(s: SubscriptionState) -> list[Posting]:
@@ -227,5 +230,5 @@ def _set(
             terms=terms,
         )
         for n, (account, asset, amount, terms) in enumerate(lines)
-        if amount or len(lines) == 1
+        if amount or len(lines) == 1 or (kind == "claim" and terms)
     ]

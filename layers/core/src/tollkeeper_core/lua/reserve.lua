@@ -40,7 +40,7 @@ local answer = append({
   "now", ARGV[2], "periods", table.concat(ids, " "), "said", ARGV[6],
   "member", hold > 0 and member or "",
 }, standing(tier, state, ids))
-local prepared = prepare_state(state, { ARGV[10], ARGV[11], ARGV[12] })
+local prepared = prepare_state(state, { ARGV[10], ARGV[11], ARGV[12] }, now)
 
 -- The marker comes first and only once: a repeated request (the app's, or ours after a lost answer)
 -- finds it, gets the first answer, and changes nothing.

@@ -44,11 +44,11 @@ if member ~= "" and redis.call("ZREM", KEYS[3], member) == 1 then
 end
 
 -- Lots past their expiry lose what remains: nothing may use it any more, and the record shows it.
-local expired = {}
+local gone = {}
 if not sum_of_lots(state, now) then
   for _, lot in ipairs(lots_of(state)) do
-    if lot.remaining > 0 and not usable(lot, now) then
-      expired[#expired + 1] = lot.id .. "=" .. int(lot.remaining)
+    if expired(lot, now) then
+      gone[#gone + 1] = lot.id .. "=" .. int(lot.remaining)
       lot.remaining = 0
     end
   end
@@ -61,8 +61,8 @@ local from_credits = math.min(cost - from_allowance, left.credits)
 local overrun = cost - from_allowance - from_credits
 local burnt = {}
 for _, lot in ipairs(from_credits > 0 and lots_of(state) or {}) do
-  if from_credits > 0 and usable(lot, now) then
-    local part = math.min(from_credits, lot.remaining)
+  local part = math.min(from_credits, usable(lot, now))
+  if part > 0 then
     lot.remaining, from_credits = lot.remaining - part, from_credits - part
     burnt[#burnt + 1] = lot.id .. "=" .. int(part)
   end
@@ -75,9 +75,9 @@ end
 local answer = {
   "status", "ok", "event", ARGV[3], "cost", int(cost), "allowance", int(from_allowance + overrun),
   "overrun", int(overrun), "burnt", table.concat(burnt, ";"), "periods", table.concat(ids, " "),
-  "tier", tier.name, "said", state.tier, "expired", table.concat(expired, ";"), "settled", ARGV[2],
+  "tier", tier.name, "said", state.tier, "expired", table.concat(gone, ";"), "settled", ARGV[2],
 }
-local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] })
+local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] }, now)
 
 if forget_expired then forget_expired() end
 write_state(state, prepared, ARGV[13])

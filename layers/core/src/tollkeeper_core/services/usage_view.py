@@ -6,7 +6,14 @@ Never AI spend: not a limit, not a cost, not what a credit buys.
 from collections.abc import Mapping
 from typing import Any
 
-from tollkeeper_core.domain.ledger import Standing, WindowLimit, display_credits
+from tollkeeper_core.domain.ledger import (
+    Lot,
+    Standing,
+    WindowLimit,
+    display_credits,
+    display_on_hold,
+)
+from tollkeeper_core.domain.money import format_minor
 from tollkeeper_core.domain.periods import Periods, Window, rfc3339
 
 #: A window at or past this percentage is worth a word before the wall.
@@ -36,11 +43,24 @@ def usage_view(
             "percent": percent(limit, used_nano),
             "resets_at": rfc3339(periods.of(window).resets_ms),
         }
-    balances = [
-        {"currency": currency, "balance_minor": minor, "display": display}
-        for currency, (minor, display) in display_credits(standing.lots, now_ms).items()
-    ]
-    return {"tier": standing.tier, "windows": windows, "credits": balances}
+    return {
+        "tier": standing.tier,
+        "windows": windows,
+        "credits": _balances(standing.lots, now_ms),
+    }
+
+
+def _balances(lots: tuple[Lot, ...], now_ms: int) -> list[dict[str, Any]]:
+    """One for each currency; ``on_hold_display`` only where a dispute keeps some of it."""
+    usable, held = display_credits(lots, now_ms), display_on_hold(lots, now_ms)
+    balances = []
+    for currency in sorted(usable.keys() | held.keys()):
+        minor, display = usable.get(currency, (0, format_minor(0, currency)))
+        balance = {"currency": currency, "balance_minor": minor, "display": display}
+        if currency in held:
+            balance["on_hold_display"] = held[currency][1]
+        balances.append(balance)
+    return balances
 
 
 def warnings_of(view: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -75,10 +95,6 @@ def binding_window(
 
 
 def free_credits_nano(standing: Standing, now_ms: int) -> int:
-    """Credits that are neither held nor expired."""
-    usable = sum(
-        lot.remaining_nano
-        for lot in standing.lots
-        if lot.expires_ms is None or lot.expires_ms > now_ms
-    )
+    """Credits that may be used now and are not held."""
+    usable = sum(lot.usable_nano(now_ms) for lot in standing.lots)
     return max(usable - standing.held_credits_nano, 0)

@@ -7,11 +7,11 @@ ledger answers a repetition with its first answer, so the record and what is tol
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
-from tollkeeper_core.domain.ledger import Grant, Granted, Revoke, SubscriptionState
+from tollkeeper_core.domain.ledger import Claim, Grant, Granted, SubscriptionState
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock, Ledger
 from tollkeeper_core.domain.postings import (
+    claim_postings,
     grant_postings,
-    revocation_postings,
     subscription_postings,
 )
 from tollkeeper_core.services.stripe_events.event import Effect
@@ -35,10 +35,16 @@ class Books:
         """Credits that were paid, once."""
         answer = self.ledger.grant(purchase)
         self.archive.write(grant_postings(answer))
-        if answer.refunded_minor:
-            self._revoke_early_refund(answer)
+        if answer.claimed:
+            self._claim_again(answer)
         self.tell(granted(answer))
         return Effect.ALREADY_GRANTED if answer.replayed else Effect.GRANTED
+
+    def claim(self, claim: Claim) -> None:
+        """What is claimed back of a purchase, known or not."""
+        claimed = self.ledger.claim(claim)
+        if claimed is not None:
+            self.archive.write(claim_postings(claimed))
 
     def subscribe(self, state: SubscriptionState, status: str) -> Effect:
         """The tier that a subscription gives until when."""
@@ -51,10 +57,9 @@ class Books:
         """Whatever else the owner may want to know."""
         self.announcements.publish(self.stage, [announcement])
 
-    def _revoke_early_refund(self, answer: Granted) -> None:
-        """The refund came before the purchase that it refunds: it takes effect now."""
-        revoked = self.ledger.revoke(
-            Revoke(answer.user_id, answer.purchase_id, answer.refunded_minor, self.clock())
-        )
-        if revoked is not None:
-            self.archive.write(revocation_postings(revoked))
+    def _claim_again(self, answer: Granted) -> None:
+        """A claim came before the purchase that it is on: it takes effect now."""
+        user, purchase = answer.user_id, answer.purchase_id
+        claimed = self.ledger.claim_again(user, purchase, self.clock())
+        if claimed is not None:
+            self.archive.write(claim_postings(claimed))

@@ -1,0 +1,161 @@
+"""What the scripts answer, read: lists of names and values become the domain's answers."""
+
+from typing import Any
+
+from upstash_redis.errors import UpstashError
+
+from tollkeeper_core.domain.ledger import (
+    Claimed,
+    Counters,
+    Granted,
+    Hold,
+    LedgerError,
+    LedgerUnavailableError,
+    Lot,
+    NothingPublishedError,
+    Reservation,
+    Settle,
+    Settlement,
+    StaleConfigError,
+    Standing,
+    UnknownTierError,
+    WindowLimit,
+)
+from tollkeeper_core.domain.periods import Window
+
+
+def reservation_of(fields: dict[str, str]) -> Reservation:
+    """A check's answer, as its script gives and keeps it."""
+    return Reservation(
+        admitted=fields["admitted"] == "1",
+        reservation_id=fields["id"],
+        amount_nano=int(fields["amount"]),
+        held_nano=int(fields["hold"]),
+        affordable_nano=int(fields["affordable"]),
+        expires_ms=int(fields["expires"]),
+        now_ms=int(fields["now"]),
+        period_ids=_ids(fields["periods"]),
+        standing=standing_of(fields),
+    )
+
+
+def settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
+    """A settlement's answer, or why there is none."""
+    if isinstance(answer, UpstashError):
+        return LedgerUnavailableError(f"settle: {answer}")
+    try:
+        fields = checked(answer, None)
+    except LedgerError as error:
+        return error
+    return Settlement(
+        user_id=request.user_id,
+        event_id=fields["event"],
+        cost_nano=int(fields["cost"]),
+        allowance_nano=int(fields["allowance"]),
+        overrun_nano=int(fields["overrun"]),
+        lots_nano=_amounts(fields["burnt"]),
+        period_ids=_ids(fields["periods"]),
+        tier=fields["tier"],
+        said_tier=fields["said"],
+        expired_nano=_amounts(fields["expired"]),
+        settled_ms=int(fields["settled"]),
+        replayed=fields["replayed"] == "1",
+    )
+
+
+def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
+    """A grant's answer, as its script gives and keeps it."""
+    return Granted(
+        user_id=user_id,
+        purchase_id=fields["purchase"],
+        pack=fields["pack"],
+        granted_nano=int(fields["granted"]),
+        paid_minor=int(fields["paid"]),
+        worth_minor=int(fields["worth"]),
+        currency=fields["currency"],
+        expires_ms=int(fields["expires"]) or None,
+        fresh_until_ms=int(fields["fresh_until"]) or None,
+        fresh_nano=int(fields["fresh"]),
+        granted_ms=int(fields["at"]),
+        repaid_nano=int(fields["repaid"]),
+        claimed=fields["claimed"] == "1",
+        replayed=fields["replayed"] == "1",
+    )
+
+
+def claimed_of(user_id: str, fields: dict[str, str]) -> Claimed:
+    """A claim's answer, as its script gives and keeps it."""
+    return Claimed(
+        user_id=user_id,
+        purchase_id=fields["purchase"],
+        claim_id=fields["claim"],
+        version=(int(fields["created"]), int(fields["rank"])),
+        taken_minor=int(fields["minor"]),
+        hold=Hold(int(fields["hold"])),
+        pack=fields["pack"],
+        currency=fields["currency"],
+        refunded_minor=int(fields["taken"]),
+        revoked_nano=int(fields["revoked"]),
+        lots_nano=_amounts(fields["lots"]),
+        owed_nano=int(fields["owed"]),
+        frozen=fields["frozen"] == "1",
+        claimed_ms=int(fields["at"]),
+        replayed=fields["replayed"] == "1",
+    )
+
+
+def _amounts(text: str) -> dict[str, int]:
+    return {lot: int(nano) for lot, nano in (part.split("=") for part in text.split(";") if part)}
+
+
+def _fields(answer: Any) -> dict[str, str]:
+    # Redis of Lua answers an empty table as an empty list: "" in a script stays "".
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
+def checked(answer: Any, tier: str | None) -> dict[str, str]:
+    """The fields of an answer. Raises what its status says."""
+    fields = _fields(answer)
+    if fields["status"] == "stale":
+        raise StaleConfigError("the configuration changed")
+    if fields["status"] == "empty":
+        raise NothingPublishedError
+    if fields["status"] == "unknown_tier":
+        raise UnknownTierError(tier or "")
+    return fields
+
+
+def _ids(text: str) -> tuple[str, str, str]:
+    day, week, month = text.split(" ")
+    return day, week, month
+
+
+def standing_of(fields: dict[str, str]) -> Standing:
+    """Where a user stands, of any answer that says it."""
+    limits = zip(Window, fields["limits"].split(" "), strict=True)
+    counters = zip(Window, fields["used"].split(","), strict=True)
+    return Standing(
+        tier=fields["tier"],
+        limits={w: WindowLimit(int(t[1:]), t[0] == "h") for w, t in limits if t != "-"},
+        counters={w: Counters(*(int(n) for n in text.split(" "))) for w, text in counters},
+        lots=tuple(lot_of(text) for text in fields["lots"].split(";") if text),
+        held_credits_nano=int(fields["held"]),
+    )
+
+
+def lot_of(text: str) -> Lot:
+    """One lot of the state hash (lua/state.lua)."""
+    lot_id, granted, remaining, worth, currency, expires, at, *more = text.split(",")
+    frozen, fresh_until, fresh = more or ("0", "0", "0")
+    return Lot(
+        id=lot_id,
+        granted_nano=int(granted),
+        remaining_nano=int(remaining),
+        worth_minor=int(worth),
+        currency=currency,
+        expires_ms=int(expires) or None,
+        granted_ms=int(at),
+        frozen=frozen == "1",
+        fresh_until_ms=int(fresh_until) or None,
+        fresh_nano=int(fresh),
+    )
