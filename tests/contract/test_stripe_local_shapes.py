@@ -22,6 +22,7 @@ _PATHS = {
     "charge": "charges",
     "checkout.session": "checkout/sessions",
     "customer": "customers",
+    "dispute": "disputes",
     "event": "events",
     "invoice": "invoices",
     "invoice_payment": "invoice_payments",
@@ -29,6 +30,7 @@ _PATHS = {
     "payment_method": "payment_methods",
     "price": "prices",
     "product": "products",
+    "radar.early_fraud_warning": "radar/early_fraud_warnings",
     "refund": "refunds",
     "subscription": "subscriptions",
     "webhook_endpoint": "webhook_endpoints",
@@ -95,6 +97,14 @@ def _live(client: Any) -> None:
 
 
 def _give_back(client: Any) -> None:
+    for card in ("4000000000000259", "4000000000001976", "4000000000005423"):
+        buy(client, card=card)
+    for text in ("winning_evidence", "losing_evidence"):
+        intent = buy(client, card="4000000000000259").payment_intent
+        (dispute,) = until(
+            lambda intent=intent: client.v1.disputes.list({"payment_intent": intent}).data, text
+        )
+        client.v1.disputes.update(dispute.id, {"evidence": {"uncategorized_text": text}})
     for card in ("4242424242424242", "4000000000007726", "4000000000005126"):
         intent = buy(client, card=card).payment_intent
         client.v1.refunds.create({"payment_intent": intent, "amount": 100, "metadata": {"a": "b"}})

@@ -12,11 +12,13 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from infra.local.stripe_local.account import Account
+from infra.local.stripe_local.account_page import AccountPage
 from infra.local.stripe_local.api import dispatch
+from infra.local.stripe_local.checkout_page import CheckoutPage
 from infra.local.stripe_local.clockwork import keep_time
 from infra.local.stripe_local.deliveries import Dispatcher, Retry
 from infra.local.stripe_local.flows.jobs import JOBS
-from infra.local.stripe_local.pages import Pages
+from infra.local.stripe_local.html import Renderer
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -38,26 +40,18 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             await asyncio.gather(*background, return_exceptions=True)
             account.save()
 
-    pages = Pages(account)
+    render = Renderer()
+    desk, checkout = AccountPage(account, render), CheckoutPage(account, render)
     static = StaticFiles(directory=Path(__file__).with_name("static"))
     return Starlette(
         lifespan=lifespan,
         routes=[
             Route("/v1/{path:path}", _api(account), methods=["GET", "POST", "DELETE"]),
-            Route("/c/pay/{id}", pages.show_checkout, methods=["GET"]),
-            Route("/c/pay/{id}", _saving(account, pages.submit_checkout), methods=["POST"]),
-            Route("/_local", pages.show_account, methods=["GET"]),
-            Route("/_local/events", pages.list_events, methods=["GET"]),
-            Route(
-                "/_local/events/{id}/resend",
-                _saving(account, pages.resend_event),
-                methods=["POST"],
-            ),
-            Route(
-                "/_local/subscriptions/{id}/cancel",
-                _saving(account, pages.cancel_subscription),
-                methods=["POST"],
-            ),
+            Route("/c/pay/{id}", checkout.show, methods=["GET"]),
+            Route("/c/pay/{id}", _saving(account, checkout.submit), methods=["POST"]),
+            Route("/_local", desk.show, methods=["GET"]),
+            Route("/_local/events", desk.list_events, methods=["GET"]),
+            Route("/_local/{kind}/{id}/{action}", _saving(account, desk.act), methods=["POST"]),
             Mount("/_local/static", static, name="static"),
         ],
     )

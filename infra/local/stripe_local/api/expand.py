@@ -26,6 +26,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "subscription": "subscription",
     },
     "customer": {"invoice_settings": "=invoice_settings", "subscriptions": "list:subscription"},
+    "dispute": {"charge": "charge", "payment_intent": "payment_intent"},
     "invoice": {
         "customer": "customer",
         "default_payment_method": "payment_method",
@@ -45,6 +46,7 @@ _FIELDS: dict[str, dict[str, str]] = {
         "payment_method": "payment_method",
     },
     "payment_method": {"customer": "customer"},
+    "radar.early_fraud_warning": {"charge": "charge", "payment_intent": "payment_intent"},
     "refund": {
         "balance_transaction": "balance_transaction",
         "charge": "charge",
