@@ -89,7 +89,7 @@ def test_items_are_listed_and_add_up(client: stripe.StripeClient) -> None:
         ({"subscription_data": {"metadata": {"a": "b"}}}, "subscription_data", "can not pass"),
         ({"metadata": {"k" * 41: "v"}}, f"metadata[{'k' * 41}]", "40 characters"),
         ({"metadata": {"k": "v" * 501}}, "metadata[k]", "500 characters"),
-        ({"discounts": [{"coupon": "c"}]}, "discounts", "does not simulate"),
+        ({"discounts": [{"coupon": "c"}]}, "discounts[0][coupon]", "No such coupon"),
         ({"client_reference_id": "r" * 201}, "client_reference_id", "200 characters"),
     ],
 )
@@ -242,8 +242,8 @@ def test_prices_and_products_are_filtered(client: stripe.StripeClient) -> None:
 
 def test_a_filter_that_is_not_simulated_is_refused(client: stripe.StripeClient) -> None:
     with pytest.raises(stripe.InvalidRequestError) as refused:
-        client.v1.customers.list({"test_clock": "clock_1"})
-    assert refused.value.param == "test_clock"
+        client.v1.subscriptions.list({"collection_method": "send_invoice"})
+    assert refused.value.param == "collection_method"
 
 
 # --- Lists ---------------------------------------------------------------------------------------

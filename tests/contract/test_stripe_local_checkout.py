@@ -512,5 +512,5 @@ def test_a_canceled_subscription_is_over(client: stripe.StripeClient, subscripti
 def test_what_an_update_cannot_do_here_is_refused(
     client: stripe.StripeClient, subscription: Any
 ) -> None:
-    with pytest.raises(stripe.InvalidRequestError, match="does not simulate `trial_end`"):
-        client.v1.subscriptions.update(subscription.id, {"trial_end": "now"})
+    with pytest.raises(stripe.InvalidRequestError, match="does not simulate `days_until_due`"):
+        client.v1.subscriptions.update(subscription.id, {"days_until_due": 3})

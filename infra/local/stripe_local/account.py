@@ -38,6 +38,8 @@ class State:
     """What falls due later; see `clockwork.py`."""
     idempotency: dict[str, Json] = field(default_factory=dict)
     """Recorded answers by idempotency key; see `api/idempotency.py`."""
+    settings: Json = field(default_factory=dict)
+    """What the account page sets, by name: `after_retries`, `chaos`."""
     ahead_s: float = 0.0
     """How far this account's time runs ahead of the real one; the account page moves it."""
 
@@ -49,7 +51,8 @@ DELAYED_S = 3.0
 class Account:
     """The state, the clock and the ids. `file` keeps the state over restarts.
 
-    `delayed_s`: how long a bank takes to answer (a debit, a refund that is under way).
+    `delayed_s`: how long a bank takes to answer (a debit, a refund that is under way). `base_url`:
+    where this server is reached, which pages and receipts link to.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class Account:
         self.mint = IdMint(seed)
         self.real_clock = clock
         self.delayed_s = delayed_s
+        self.base_url = ""
         self.test_clock: str | None = None
         self._moment: float | None = None
         self.watchers: list[Callable[[], None]] = []

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from infra.local.stripe_local import events
 from infra.local.stripe_local.account import Account, Cause, Json
 from infra.local.stripe_local.errors import StripeError
-from infra.local.stripe_local.flows import billing, disputes, refunds
+from infra.local.stripe_local.flows import disputes, refunds, subscriptions
 
 Form = Mapping[str, str]
 Action = Callable[[Account, Json, Form], Json]
@@ -59,7 +59,7 @@ def _lose(account: Account, dispute: Json, _: Form) -> Json:
 
 
 def _cancel(account: Account, subscription: Json, _: Form) -> Json:
-    return billing.cancel_subscription(account, subscription, Cause())
+    return subscriptions.cancel(account, subscription, Cause())
 
 
 def _fail_refund(account: Account, refund: Json, _: Form) -> Json:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from infra.local.stripe_local.account import Account
 from infra.local.stripe_local.account_page import AccountPage
 from infra.local.stripe_local.api import dispatch
+from infra.local.stripe_local.challenge_page import ChallengePage
 from infra.local.stripe_local.checkout_page import CheckoutPage
 from infra.local.stripe_local.clockwork import keep_time
 from infra.local.stripe_local.deliveries import Dispatcher, Retry
@@ -41,6 +42,7 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             account.save()
 
     render = Renderer()
+    challenge = ChallengePage(account, render)
     desk, checkout = AccountPage(account, render), CheckoutPage(account, render)
     static = StaticFiles(directory=Path(__file__).with_name("static"))
     return Starlette(
@@ -49,6 +51,8 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             Route("/v1/{path:path}", _api(account), methods=["GET", "POST", "DELETE"]),
             Route("/c/pay/{id}", checkout.show, methods=["GET"]),
             Route("/c/pay/{id}", _saving(account, checkout.submit), methods=["POST"]),
+            Route("/c/challenge/{id}", challenge.show, methods=["GET"]),
+            Route("/c/challenge/{id}", _saving(account, challenge.submit), methods=["POST"]),
             Route("/_local", desk.show, methods=["GET"]),
             Route("/_local/events", desk.list_events, methods=["GET"]),
             Route("/_local/{kind}/{id}/{action}", _saving(account, desk.act), methods=["POST"]),

@@ -10,7 +10,7 @@ Job = Callable[[Account, Json], None]
 _NAP_MAX_S = 3600.0
 
 
-def schedule(account: Account, at: float, job: str, **arguments: str | bool | int) -> None:
+def schedule(account: Account, at: float, job: str, /, **arguments: str | bool | int) -> None:
     """Have the job of that name run with `arguments` once the clock in use reaches `at`."""
     account.state.jobs.append(
         {"at": at, "job": job, "arguments": arguments, "test_clock": account.test_clock}

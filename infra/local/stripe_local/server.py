@@ -38,6 +38,7 @@ class LocalStripe:
         self._socket = _listen(host, port)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{host}:{bound}"
+        self.account.base_url = self.url
         app = create_app(self.account, retry or Retry())
         config = uvicorn.Config(
             app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=1

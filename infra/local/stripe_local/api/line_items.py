@@ -6,7 +6,10 @@ from infra.local.stripe_local.api.resources.catalog import create_price, create_
 from infra.local.stripe_local.errors import StripeError, not_simulated
 from infra.local.stripe_local.objects import catalog
 
-_HANDLED = frozenset({"price", "price_data", "quantity", "metadata"})
+_HANDLED = frozenset({"price", "price_data", "quantity", "metadata", "adjustable_quantity"})
+
+_ADJUSTABLE_MAX = 99
+_QUANTITY_MAX = 999_999
 
 
 def build_items(call: Call, lines: list[Json], mode: str) -> list[Json]:
@@ -51,13 +54,29 @@ def _item(call: Call, line: Json, where: str) -> Json:
             )
     else:
         price = _inline_price(call, line["price_data"], f"{where}[price_data]")
-    return catalog.item(
+    item = catalog.item(
         account.new_id("item"),
         price=account.snapshot(price),
         quantity=line["quantity"],
         description=account.get("product", price["product"])["name"],
         metadata=line.get("metadata"),
     )
+    item["adjustable_quantity"] = _adjustable(line, where)
+    return item
+
+
+def _adjustable(line: Json, where: str) -> Json | None:
+    """Return the bounds within which the payer chooses the quantity, None where they cannot."""
+    asked = line.get("adjustable_quantity", {})
+    if not asked.get("enabled"):
+        return None
+    least, most = asked.get("minimum", 0), asked.get("maximum", _ADJUSTABLE_MAX)
+    if not 0 <= least <= line["quantity"] <= most <= _QUANTITY_MAX:
+        raise StripeError(
+            "The quantity must be within its adjustable minimum and maximum.",
+            param=f"{where}[adjustable_quantity]",
+        )
+    return {"enabled": True, "maximum": most, "minimum": least}
 
 
 def _inline_price(call: Call, data: Json, where: str) -> Json:

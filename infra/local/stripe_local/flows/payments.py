@@ -136,7 +136,7 @@ def charge_card(
 ) -> bool:
     """Charge a card, whose bank was asked where it wanted to; say whether it paid."""
     charge = attempt(account, intent, method, receipt_url)
-    decline = _decline(account, method, off_session=off_session)
+    decline = declines(account, method, off_session=off_session)
     if decline is None:
         succeed(account, intent, charge)
     else:
@@ -144,7 +144,8 @@ def charge_card(
     return decline is None
 
 
-def _decline(account: Account, method: Json, *, off_session: bool) -> str | None:
+def declines(account: Account, method: Json, *, off_session: bool) -> str | None:
+    """Return the decline code that a charge of this card would have now, None if it would pay."""
     hidden = account.private(method["id"])
     card = cards.card_of(hidden["card"])
     if hidden.get("fails") is not None:

@@ -30,7 +30,9 @@ def customer(
         "invoice_prefix": invoice_prefix,
         "invoice_settings": {
             "custom_fields": None,
-            "default_payment_method": None,
+            "default_payment_method": (given.get("invoice_settings") or {}).get(
+                "default_payment_method"
+            ),
             "footer": None,
             "rendering_options": None,
         },
@@ -42,5 +44,5 @@ def customer(
         "preferred_locales": given.get("preferred_locales") or [],
         "shipping": None,
         "tax_exempt": given.get("tax_exempt") or "none",
-        "test_clock": None,
+        "test_clock": given.get("test_clock"),
     }

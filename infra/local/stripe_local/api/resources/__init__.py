@@ -2,16 +2,18 @@
 
 from infra.local.stripe_local.api.call import Route
 from infra.local.stripe_local.api.resources import (
-    billing,
     catalog,
     customers,
+    discounts,
     disputes,
     events,
     intents,
+    invoices,
     payment_methods,
     payments,
     refunds,
     sessions,
+    subscriptions,
     webhook_endpoints,
 )
 
@@ -24,7 +26,9 @@ ROUTES: tuple[Route, ...] = (
     *payment_methods.ROUTES,
     *refunds.ROUTES,
     *disputes.ROUTES,
-    *billing.ROUTES,
+    *discounts.ROUTES,
+    *subscriptions.ROUTES,
+    *invoices.ROUTES,
     *webhook_endpoints.ROUTES,
     *events.ROUTES,
 )

@@ -13,7 +13,7 @@ from infra.local.stripe_local.api.call import Call, Route
 from infra.local.stripe_local.api.lists import list_objects
 from infra.local.stripe_local.errors import not_simulated
 from infra.local.stripe_local.flows import disputes
-from infra.local.stripe_local.flows.billing import merge_metadata
+from infra.local.stripe_local.metadata import merge_metadata
 
 _FIELDS = frozenset({"evidence", "metadata", "submit"})
 _NOT_EVIDENCE = frozenset({"appeal", "enhanced_evidence"})

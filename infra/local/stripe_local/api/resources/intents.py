@@ -23,7 +23,7 @@ from infra.local.stripe_local.errors import (
     unexpected_state,
 )
 from infra.local.stripe_local.flows import intents, payments
-from infra.local.stripe_local.flows.billing import merge_metadata
+from infra.local.stripe_local.metadata import merge_metadata
 from infra.local.stripe_local.words import words
 
 _FIELDS = words(

@@ -12,8 +12,8 @@ from infra.local.stripe_local.api.call import Call, Route
 from infra.local.stripe_local.api.lists import list_objects
 from infra.local.stripe_local.errors import StripeError, missing_param, not_simulated
 from infra.local.stripe_local.events import changed, emit
-from infra.local.stripe_local.flows.billing import merge_metadata
 from infra.local.stripe_local.flows.refunds import create_refund
+from infra.local.stripe_local.metadata import merge_metadata
 from infra.local.stripe_local.words import words
 
 _FIELDS = words("amount charge metadata payment_intent reason")

@@ -1,128 +1,29 @@
-"""Subscriptions, invoices and how an invoice was paid."""
+"""Invoices, their lines, and how an invoice was paid."""
 
 from typing import Any
 
-from infra.local.stripe_local.objects.catalog import plan
 from infra.local.stripe_local.objects.platform import listing
 
 Json = dict[str, Any]
 
 
-def subscription(
-    subscription_id: str,
-    *,
-    customer: str,
-    items: list[Json],
-    currency: str,
-    created: int,
-    default_payment_method: str | None,
-    metadata: dict[str, str],
-    description: str | None,
-) -> Json:
-    """A `subscription`, `incomplete` until its first invoice is paid."""
-    return {
-        "id": subscription_id,
-        "object": "subscription",
-        "application": None,
-        "application_fee_percent": None,
-        "automatic_tax": {"disabled_reason": None, "enabled": False, "liability": None},
-        "billing_cycle_anchor": created,
-        "billing_cycle_anchor_config": None,
-        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
-        "billing_schedules": [],
-        "billing_thresholds": None,
-        "cancel_at": None,
-        "cancel_at_period_end": False,
-        "canceled_at": None,
-        "cancellation_details": {"comment": None, "feedback": None, "reason": None},
-        "collection_method": "charge_automatically",
-        "created": created,
-        "currency": currency,
-        "customer": customer,
-        "customer_account": None,
-        "days_until_due": None,
-        "default_payment_method": default_payment_method,
-        "default_source": None,
-        "default_tax_rates": [],
-        "description": description,
-        "discounts": [],
-        "ended_at": None,
-        "invoice_settings": {
-            "account_tax_ids": None,
-            "custom_fields": None,
-            "description": None,
-            "footer": None,
-            "issuer": {"type": "self"},
-        },
-        "items": listing(items, url=f"/v1/subscription_items?subscription={subscription_id}"),
-        "latest_invoice": None,
-        "livemode": False,
-        "managed_payments": {"enabled": False},
-        "metadata": metadata,
-        "next_pending_invoice_item_invoice": None,
-        "on_behalf_of": None,
-        "pause_collection": None,
-        "payment_settings": {
-            "payment_method_options": None,
-            "payment_method_types": None,
-            "save_default_payment_method": "off",
-        },
-        "pending_invoice_item_interval": None,
-        "pending_setup_intent": None,
-        "pending_update": None,
-        "schedule": None,
-        "start_date": created,
-        "status": "incomplete",
-        "test_clock": None,
-        "transfer_data": None,
-        "trial_end": None,
-        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
-        "trial_start": None,
-    }
-
-
-def subscription_item(
-    item_id: str,
-    *,
-    subscription: str,
-    price: Json,
-    quantity: int,
-    created: int,
-    period_start: int,
-    period_end: int,
-) -> Json:
-    """A `subscription_item`: since 2025-03-31 the billing period lives here."""
-    return {
-        "id": item_id,
-        "object": "subscription_item",
-        "billing_thresholds": None,
-        "created": created,
-        "current_period_end": period_end,
-        "current_period_start": period_start,
-        "discounts": [],
-        "metadata": {},
-        "plan": plan(price),
-        "price": price,
-        "quantity": quantity,
-        "subscription": subscription,
-        "tax_rates": [],
-    }
-
-
 def invoice_line(
     line_id: str,
     *,
-    invoice: str,
-    subscription: str,
+    subscription: str | None,
     subscription_item: str | None,
     price: Json,
     quantity: int,
     description: str,
     period_start: int,
     period_end: int,
+    free: bool = False,
 ) -> Json:
-    """A `line_item` of a subscription's invoice; a one-time price has no `subscription_item`."""
-    amount = price["unit_amount"] * quantity
+    """A `line_item` of an invoice; a one-time price has no `subscription_item`.
+
+    `free`: the subscription is on trial. Its `invoice` is set when the line is put on one.
+    """
+    amount = 0 if free else price["unit_amount"] * quantity
     recurring = subscription_item is not None
     return {
         "id": line_id,
@@ -133,7 +34,7 @@ def invoice_line(
         "discount_amounts": [],
         "discountable": True,
         "discounts": [],
-        "invoice": invoice,
+        "invoice": None,
         "livemode": False,
         "metadata": {},
         "parent": {
@@ -168,30 +69,29 @@ def invoice(
     invoice_id: str,
     *,
     customer: Json,
-    subscription: Json,
+    subscription: Json | None,
+    currency: str,
     lines: list[Json],
-    number: str,
     created: int,
     billing_reason: str,
-    page_url: str,
+    period: tuple[int, int],
 ) -> Json:
-    """An `invoice` of a subscription, finalized and open: nothing is paid yet."""
-    amount = sum(line["amount"] for line in lines)
+    """An `invoice`, still a draft; `reckon` writes its sums."""
     return {
         "id": invoice_id,
         "object": "invoice",
         "account_country": "US",
         "account_name": "Local Stripe",
         "account_tax_ids": None,
-        "amount_due": amount,
+        "amount_due": 0,
         "amount_overpaid": 0,
         "amount_paid": 0,
-        "amount_remaining": amount,
+        "amount_remaining": 0,
         "amount_shipping": 0,
         "application": None,
         "attempt_count": 0,
         "attempted": False,
-        "auto_advance": False,
+        "auto_advance": True,
         "automatic_tax": {
             "disabled_reason": None,
             "enabled": False,
@@ -203,7 +103,7 @@ def invoice(
         "billing_reason": billing_reason,
         "collection_method": "charge_automatically",
         "created": created,
-        "currency": subscription["currency"],
+        "currency": currency,
         "custom_fields": None,
         "customer": customer["id"],
         "customer_account": None,
@@ -220,11 +120,11 @@ def invoice(
         "description": None,
         "discounts": [],
         "due_date": None,
-        "effective_at": created,
-        "ending_balance": 0,
+        "effective_at": None,
+        "ending_balance": None,
         "footer": None,
         "from_invoice": None,
-        "hosted_invoice_url": page_url,
+        "hosted_invoice_url": None,
         "invoice_pdf": None,
         "issuer": {"type": "self"},
         "last_finalization_error": None,
@@ -233,23 +133,16 @@ def invoice(
         "livemode": False,
         "metadata": {},
         "next_payment_attempt": None,
-        "number": number,
+        "number": None,
         "on_behalf_of": None,
-        "parent": {
-            "quote_details": None,
-            "subscription_details": {
-                "metadata": dict(subscription["metadata"]),
-                "subscription": subscription["id"],
-            },
-            "type": "subscription_details",
-        },
+        "parent": _parent(subscription) if subscription else None,
         "payment_settings": {
             "default_mandate": None,
             "payment_method_options": None,
             "payment_method_types": None,
         },
-        "period_end": created,
-        "period_start": created,
+        "period_end": period[1],
+        "period_start": period[0],
         "post_payment_credit_notes_amount": 0,
         "pre_payment_credit_notes_amount": 0,
         "receipt_number": None,
@@ -258,21 +151,21 @@ def invoice(
         "shipping_details": None,
         "starting_balance": 0,
         "statement_descriptor": None,
-        "status": "open",
+        "status": "draft",
         "status_transitions": {
-            "finalized_at": created,
+            "finalized_at": None,
             "marked_uncollectible_at": None,
             "paid_at": None,
             "voided_at": None,
         },
         # Always null since 2025-03-31: handlers read `parent.subscription_details`.
         "subscription": None,
-        "subtotal": amount,
-        "subtotal_excluding_tax": amount,
-        "test_clock": None,
-        "total": amount,
+        "subtotal": 0,
+        "subtotal_excluding_tax": 0,
+        "test_clock": customer["test_clock"],
+        "total": 0,
         "total_discount_amounts": [],
-        "total_excluding_tax": amount,
+        "total_excluding_tax": 0,
         "total_pretax_credit_amounts": [],
         "total_taxes": [],
         "webhooks_delivered_at": None,
@@ -294,4 +187,106 @@ def invoice_payment(payment_id: str, *, invoice: Json, payment_intent: str, crea
         "payment": {"payment_intent": payment_intent, "type": "payment_intent"},
         "status": "open",
         "status_transitions": {"canceled_at": None, "paid_at": None},
+    }
+
+
+def _parent(subscription: Json) -> Json:
+    return {
+        "quote_details": None,
+        "subscription_details": {
+            "metadata": dict(subscription["metadata"]),
+            "subscription": subscription["id"],
+        },
+        "type": "subscription_details",
+    }
+
+
+def invoice_item(
+    item_id: str,
+    *,
+    customer: str,
+    subscription: str,
+    price: Json,
+    quantity: int,
+    amount: int,
+    description: str,
+    date: int,
+    period_end: int,
+    test_clock: str | None,
+) -> Json:
+    """An `invoiceitem` of a change within a period: what the next invoice adds or takes off."""
+    return {
+        "id": item_id,
+        "object": "invoiceitem",
+        "amount": amount,
+        "currency": price["currency"],
+        "customer": customer,
+        "customer_account": None,
+        "date": date,
+        "description": description,
+        "discountable": False,
+        "discounts": [],
+        "invoice": None,
+        "livemode": False,
+        "metadata": {},
+        "net_amount": amount,
+        "parent": {
+            "subscription_details": {"subscription": subscription},
+            "type": "subscription_details",
+        },
+        "period": {"end": period_end, "start": date},
+        "pricing": {
+            "price_details": {"price": price["id"], "product": price["product"]},
+            "type": "price_details",
+            "unit_amount_decimal": str(amount),
+        },
+        "proration": True,
+        "quantity": quantity,
+        "quantity_decimal": str(quantity),
+        "tax_rates": [],
+        "test_clock": test_clock,
+    }
+
+
+def line_of_item(line_id: str, item: Json) -> Json:
+    """The `line_item` by which an `invoiceitem` stands on an invoice."""
+    subscription = item["parent"]["subscription_details"]["subscription"]
+    copied = ("amount", "currency", "description", "period", "pricing", "quantity")
+    return {
+        "id": line_id,
+        "object": "line_item",
+        **{name: item[name] for name in copied},
+        "discount_amounts": [],
+        "discountable": False,
+        "discounts": [],
+        "invoice": None,
+        "livemode": False,
+        "metadata": {},
+        "parent": {
+            "invoice_item_details": {
+                "invoice_item": item["id"],
+                "proration": True,
+                "proration_details": {"credited_items": None},
+                "subscription": subscription,
+            },
+            "subscription_item_details": None,
+            "type": "invoice_item_details",
+        },
+        "pretax_credit_amounts": [],
+        "quantity_decimal": str(item["quantity"]),
+        "subscription": subscription,
+        "subtotal": item["amount"],
+        "taxes": [],
+    }
+
+
+def tax(amount: int, taxable: int, *, inclusive: bool) -> Json:
+    """One entry of `taxes` (of a line) or `total_taxes` (of an invoice)."""
+    return {
+        "amount": amount,
+        "tax_behavior": "inclusive" if inclusive else "exclusive",
+        "tax_rate_details": {"tax_rate": "txr_local"},
+        "taxability_reason": "standard_rated",
+        "taxable_amount": taxable,
+        "type": "tax_rate_details",
     }
