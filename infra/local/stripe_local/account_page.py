@@ -1,5 +1,6 @@
 """The page that shows the whole account, and takes a developer's clicks."""
 
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -51,12 +52,21 @@ class AccountPage:
     async def act(self, request: Request) -> Response:
         """POST /_local/{kind}/{id}/{action}: what `actions.py` lists."""
         path = request.path_params
+        name = f"{path['kind']}/{path['action']}"
+        return await self._do(
+            request, lambda form: actions.run(self._account, name, path["id"], form)
+        )
+
+    async def act_on_account(self, request: Request) -> Response:
+        """POST /_local/time, /_local/settings: what concerns the whole account."""
+        name = request.path_params["name"]
+        return await self._do(request, lambda form: actions.set_account(self._account, name, form))
+
+    async def _do(self, request: Request, act: Callable[[dict[str, str]], Json]) -> Response:
         body = (await request.body()).decode(errors="replace")
-        form = dict(request.query_params) | dict(parse_qsl(body))
+        form = dict(request.query_params) | dict(parse_qsl(body, keep_blank_values=True))
         try:
-            answer = actions.run(
-                self._account, f"{path['kind']}/{path['action']}", path["id"], form
-            )
+            answer = act(form)
         except StripeError as error:
             if "text/html" in request.headers.get("accept", ""):
                 return self._show(str(error), error.status)

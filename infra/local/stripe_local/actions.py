@@ -5,12 +5,48 @@ from collections.abc import Callable, Mapping
 from infra.local.stripe_local import events
 from infra.local.stripe_local.account import Account, Cause, Json
 from infra.local.stripe_local.errors import StripeError
-from infra.local.stripe_local.flows import disputes, refunds, subscriptions
+from infra.local.stripe_local.flows import (
+    cards,
+    disputes,
+    refunds,
+    renewals,
+    subscriptions,
+    time_travel,
+)
+from infra.local.stripe_local.flows.invoices import DAY_S
 
 Form = Mapping[str, str]
 Action = Callable[[Account, Json, Form], Json]
 
 _RESEND_MAX = 100
+AFTER_RETRIES = ("canceled", "unpaid", "past_due")
+"""What becomes of a subscription when the last retry of a renewal failed: the account's setting."""
+
+
+def set_account(account: Account, name: str, form: Form) -> Json:
+    """Do `name` (`time`, `settings`) to the whole account; raises StripeError as `run` does."""
+    if name == "time":
+        return _move_time(account, form)
+    if name == "settings":
+        return _set(account, form)
+    raise StripeError(f"There is no action {name!r}.", status=404)
+
+
+def _move_time(account: Account, form: Form) -> Json:
+    try:
+        days = float(form.get("days", ""))
+    except ValueError:
+        raise StripeError("Invalid number of days", param="days") from None
+    time_travel.advance_account(account, days * DAY_S)
+    return {"now": account.now()}
+
+
+def _set(account: Account, form: Form) -> Json:
+    then = form.get("after_retries", "")
+    if then not in AFTER_RETRIES:
+        raise StripeError(f"Invalid after_retries: {then}", param="after_retries")
+    account.state.settings["after_retries"] = then
+    return account.state.settings
 
 
 def run(account: Account, name: str, object_id: str, form: Form) -> Json:
@@ -69,6 +105,26 @@ def _fail_refund(account: Account, refund: Json, _: Form) -> Json:
     return refund
 
 
+def _renew(account: Account, subscription: Json, _: Form) -> Json:
+    return time_travel.renew(account, subscription)
+
+
+def _pay(account: Account, invoice: Json, _: Form) -> Json:
+    if invoice["status"] != "open":
+        raise StripeError("Only an open invoice can be paid.")
+    renewals.collect(account, invoice)
+    return invoice
+
+
+def _fail_card(account: Account, method: Json, form: Form) -> Json:
+    """Have each further charge of a saved card declined; an empty `decline` mends the card."""
+    decline = form.get("decline", "generic_decline")
+    if decline not in cards.DECLINES and decline != "":
+        raise StripeError(f"Invalid decline code: {decline}", param="decline")
+    account.private(method["id"])["fails"] = decline or None
+    return method
+
+
 _ACTIONS: dict[str, tuple[str, Action]] = {
     "charges/refund": ("charge", _refund),
     "charges/dispute": ("charge", _dispute),
@@ -76,6 +132,9 @@ _ACTIONS: dict[str, tuple[str, Action]] = {
     "disputes/lose": ("dispute", _lose),
     "disputes/win": ("dispute", _win),
     "events/resend": ("event", _resend),
+    "invoices/pay": ("invoice", _pay),
+    "payment_methods/fail": ("payment_method", _fail_card),
     "refunds/fail": ("refund", _fail_refund),
     "subscriptions/cancel": ("subscription", _cancel),
+    "subscriptions/renew": ("subscription", _renew),
 }

@@ -56,6 +56,7 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             Route("/_local", desk.show, methods=["GET"]),
             Route("/_local/events", desk.list_events, methods=["GET"]),
             Route("/_local/{kind}/{id}/{action}", _saving(account, desk.act), methods=["POST"]),
+            Route("/_local/{name}", _saving(account, desk.act_on_account), methods=["POST"]),
             Mount("/_local/static", static, name="static"),
         ],
     )

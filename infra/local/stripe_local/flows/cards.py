@@ -84,6 +84,12 @@ _MESSAGES = {
 }
 _OWN_CODE = words("authentication_required expired_card incorrect_cvc processing_error")
 _FINAL = words("lost_card expired_card")
+DECLINES = words(
+    """
+    authentication_required expired_card generic_decline incorrect_cvc insufficient_funds lost_card
+    processing_error
+    """
+)
 DECLINED = "Your card was declined."
 
 

@@ -14,6 +14,7 @@ from infra.local.stripe_local.api.resources import (
     refunds,
     sessions,
     subscriptions,
+    test_clocks,
     webhook_endpoints,
 )
 
@@ -29,6 +30,7 @@ ROUTES: tuple[Route, ...] = (
     *discounts.ROUTES,
     *subscriptions.ROUTES,
     *invoices.ROUTES,
+    *test_clocks.ROUTES,
     *webhook_endpoints.ROUTES,
     *events.ROUTES,
 )
