@@ -60,10 +60,6 @@ test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Run all tests (ARGS="-k 
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
-.PHONY: test-sdk
-test-sdk: $(VENV)/.dev ## Run the tests of the Python SDK, which is not finished
-	@$(BIN)/python -m pytest tests/sdk tests/sdk_integrations $(ARGS)
-
 .PHONY: mutants
 mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -82,9 +82,13 @@ def test_meter(scripted: ScriptedTollkeeper) -> None:
     expect_metered(scripted)
 
 
-def test_lambda_handler(scripted: ScriptedTollkeeper) -> None:
+def test_lambda_handler(scripted: ScriptedTollkeeper, monkeypatch: pytest.MonkeyPatch) -> None:
     from examples.sdk import lambda_handler
 
+    made: list[Any] = []
+    for name in ("Tollkeeper", "OpenAI"):
+        kind = getattr(lambda_handler, name)
+        monkeypatch.setattr(lambda_handler, name, lambda k=kind: made.append(k()) or made[-1])
     handler = lambda_handler.make_handler()
     answer: Any = handler({"user": "ada", "text": "Name three rivers."}, None)
     assert "rivers" in answer["said"]
@@ -93,6 +97,8 @@ def test_lambda_handler(scripted: ScriptedTollkeeper) -> None:
     expect_metered(scripted)
     scripted.limit = 0
     assert handler({"user": "ada", "text": "More."}, None)["upgrade_url"]
+    for client in made:  # Lambda ends the process, with its sockets; a test does not
+        client.close()
 
 
 def test_fastapi(scripted: ScriptedTollkeeper) -> None:

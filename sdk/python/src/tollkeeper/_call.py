@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable, cast
 from tollkeeper._endpoints import Endpoint
 from tollkeeper._estimate import TOKENS_PER_SECOND
 from tollkeeper._sse import EventSplitter, event_data
-from tollkeeper._types import Allowed, BlockedError, Json
+from tollkeeper._types import Allowed, BlockedError, Json, TollkeeperError
 
 if TYPE_CHECKING:
     from tollkeeper._core import Core
@@ -26,6 +26,10 @@ logger = logging.getLogger("tollkeeper")
 _BODY_BYTES_MAX = 64 << 20
 #: Of an error that says that no request left this machine.
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError"})
+#: Of one that says that the connection broke while the answer was awaited. At once, it was a kept
+#: connection that the provider had closed; later, the provider was at work.
+_BROKEN = frozenset({"ReadError", "RemoteProtocolError", "CloseError"})
+_BROKEN_AT_WORK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,10 @@ class Reserved:
     releases: tuple[str, ...] = ()
 
 
-#: Asks by yielding; it is sent what was allowed, and what was blocked is thrown into it.
+#: What a check raises where it does not allow.
+_NO = (BlockedError, TollkeeperError)
+
+#: Asks by yielding; it is sent what was allowed, and what was raised is thrown into it.
 Asking = Generator[Check, Allowed, Reserved]
 
 
@@ -116,10 +123,15 @@ class Settlement:
         """Nobody said what it used: what was reserved for it is charged, as an estimate."""
         check, held = self._check, self._reserved.allowed.reserved_usd
         amount = held if held is not None else check.amount_usd
-        if amount is None:
-            self.settle(status="error", estimated=True)
-        else:
+        tokens = {"input_tokens": check.input_tokens, "output_tokens": check.max_output_tokens}
+        if amount is not None:
             self.settle(cost_usd=amount, estimated=True)
+        elif check.model is not None and any(tokens.values()):
+            # Nothing was reserved in an outage.
+            usage = {name: count or 0 for name, count in tokens.items()}
+            self.settle(usage=usage, estimated=True)
+        else:
+            self.settle(status="error", estimated=True)
 
 
 class ModelCall(Settlement):
@@ -156,6 +168,28 @@ class ModelCall(Settlement):
         if content is not None:
             self._whole(content)
 
+    def begins(self) -> None:
+        """An attempt is about to be sent; the first, or another of the package's own."""
+        self._began_at = time.monotonic()
+
+    def repeats(self, error: BaseException | None) -> None:
+        """An attempt brought no answer, and the package sends the request again.
+
+        What the provider may have worked on is charged as a call of its own: the reservation is
+        for the attempt that will be answered.
+        """
+        check = self._check
+        if error is None or check.model is None or not self._may_be_billed(error):
+            return
+        usage = self._tally.estimate(check.input_tokens or 0, self._unseen_output())
+        self._core.report(
+            user_id=check.identity.user_id,
+            provider=check.provider,
+            model=check.model,
+            usage=usage,
+            estimated=True,
+        )
+
     def feed(self, data: bytes, *, events: bool) -> list[bytes]:
         """Read along; what the caller is to get of it."""
         if not events:
@@ -181,6 +215,10 @@ class ModelCall(Settlement):
         tally = self._tally
         if (tally.model or self._check.model) is None:
             super().abandon()
+        elif tally.unfinished:
+            logger.warning("an answer in the background: its usage is estimated from above")
+            usage = tally.estimate(self._check.input_tokens or 0, self._max_output)
+            self.settle(usage=usage, model=tally.model, estimated=True)
         elif tally.complete and tally.usage is not None:
             self.settle(usage=tally.usage, model=tally.model)
         elif tally.complete and tally.failed:
@@ -196,10 +234,24 @@ class ModelCall(Settlement):
 
     def failed(self, error: BaseException) -> None:
         """The call raised. An answer on its way settles itself."""
-        if self._answered or _may_be_billed(error):
+        if self._answered or self._may_be_billed(error):
             self.end()
         else:
             self.not_billed()
+
+    def _may_be_billed(self, error: BaseException) -> bool:
+        """Whether the provider may have worked on an attempt that brought no answer."""
+        if getattr(error, "status_code", None) is not None:
+            return False
+        if not isinstance(error, Exception):
+            return True  # cancelled or interrupted while it waited
+        names = _causes(error)
+        if not _NOT_SENT.isdisjoint(names):
+            return False
+        if any("Timeout" in name for name in names):
+            return True
+        waited_s = time.monotonic() - self._began_at
+        return not _BROKEN.isdisjoint(names) and waited_s >= _BROKEN_AT_WORK_SECONDS
 
     def _unseen_output(self) -> int:
         """Of an answer that nobody waited for: as much as the time was enough for."""
@@ -213,7 +265,7 @@ class ModelCall(Settlement):
                 self._tally.body(data)
         except (ValueError, AttributeError, TypeError) as error:
             logger.warning("an answer that cannot be metered exactly: %r", error)
-            self._tally.began = bool(content)
+            self._tally.unread(len(content))
         self.end()
 
     def _event(self, event: bytes) -> bytes:
@@ -250,21 +302,13 @@ def _without_usage(event: bytes, value: Json) -> bytes:
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
 
-def _may_be_billed(error: BaseException) -> bool:
-    """Whether the provider may have worked on a request that brought no answer."""
-    if getattr(error, "status_code", None) is not None:
-        return False
-    if not isinstance(error, Exception):
-        return True  # cancelled or interrupted while it waited
-    seen: BaseException | None = error
-    timed_out = False
-    while seen is not None:
-        name = type(seen).__name__
-        if name in _NOT_SENT:
-            return False
-        timed_out = timed_out or "Timeout" in name
-        seen = seen.__cause__
-    return timed_out
+def _causes(error: BaseException | None) -> set[str]:
+    """The names of an error's class and of those of its causes."""
+    names = set()
+    while error is not None:
+        names.add(type(error).__name__)
+        error = error.__cause__
+    return names
 
 
 def ask_once(check: Check) -> Asking:
@@ -306,7 +350,7 @@ def ask_capped(check: Check, rates: Rates, least: int) -> Asking:
         return Reserved(part, guess)
     try:
         rest = yield replace(check, input_tokens=0, max_output_tokens=more)
-    except BlockedError:
+    except _NO:
         return Reserved(part, guess)
     if part.reserved_usd and rest.reserved_usd:
         rates.learn(check, guess, part.reserved_usd, more, rest.reserved_usd)
@@ -322,8 +366,8 @@ def drive(asking: Asking, ask: Callable[[Check], Allowed]) -> Reserved:
             check = step()
             try:
                 step = functools.partial(asking.send, ask(check))
-            except BlockedError as blocked:
-                step = functools.partial(asking.throw, blocked)
+            except _NO as no:
+                step = functools.partial(asking.throw, no)
     except StopIteration as stop:
         return cast(Reserved, stop.value)
 
@@ -338,8 +382,8 @@ async def drive_async(asking: Asking, ask: Callable[[Check], Awaitable[Allowed]]
             return cast(Reserved, stop.value)
         try:
             step = functools.partial(asking.send, await ask(check))
-        except BlockedError as blocked:
-            step = functools.partial(asking.throw, blocked)
+        except _NO as no:
+            step = functools.partial(asking.throw, no)
 
 
 class Rates:

@@ -41,6 +41,8 @@ class Tally:
         self.began = False
         #: The provider says that it failed, and reports no usage.
         self.failed = False
+        #: The provider goes on in the background, and says later what that used.
+        self.unfinished = False
         self._size = 0
         self._pieces = 0
 
@@ -50,6 +52,8 @@ class Tally:
         self._read(data)
         if self.usage is None:
             self._flowed(data)
+            if data.get("error"):
+                self.broke()
 
     def event(self, data: Json) -> None:
         """One event of a stream."""
@@ -58,6 +62,16 @@ class Tally:
     def done(self) -> None:
         """The end mark `[DONE]`."""
         self.complete = True
+
+    def broke(self) -> None:
+        """The provider says that it failed: it charges nothing where nothing had come."""
+        if self.usage is None and not self.output_tokens:
+            self.failed = self.complete = True
+
+    def unread(self, size: int) -> None:
+        """A whole answer of this many bytes that cannot be read."""
+        self.began = True
+        self._size += size
 
     def estimate(self, input_tokens: int, output_tokens: int) -> Json:
         """A usage object of the provider's shape."""
@@ -86,6 +100,9 @@ class ChatTally(Tally):
     """OpenAI's chat completions, and its older completions."""
 
     def event(self, data: Json) -> None:
+        if data.get("error"):
+            self.broke()
+            return
         self.began = True
         self._read(data)
         for choice in data.get("choices") or ():
@@ -94,11 +111,10 @@ class ChatTally(Tally):
             self.complete = True
 
     def estimate(self, input_tokens: int, output_tokens: int) -> Json:
-        return {
-            "prompt_tokens": input_tokens,
-            "completion_tokens": output_tokens,
-            "total_tokens": input_tokens + output_tokens,
-        }
+        known = self.usage or {"prompt_tokens": input_tokens}
+        output = max(output_tokens, known.get("completion_tokens") or 0)
+        total = (known.get("prompt_tokens") or 0) + output
+        return {**known, "completion_tokens": output, "total_tokens": total}
 
 
 class EmbeddingTally(Tally):
@@ -116,11 +132,14 @@ class ResponsesTally(Tally):
 
     def body(self, data: Json) -> None:
         super().body(data)
-        self.failed = data.get("status") == "failed"
+        self.unfinished = data.get("status") in ("queued", "in_progress")
 
     def event(self, data: Json) -> None:
-        self.began = True
         kind = str(data.get("type"))
+        if kind == "error":
+            self.broke()
+            return
+        self.began = True
         response = data.get("response")
         if isinstance(response, dict):
             self._read(response)
@@ -128,7 +147,8 @@ class ResponsesTally(Tally):
             self._flowed(data.get("delta"))
         if kind in ("response.completed", "response.incomplete", "response.failed"):
             self.complete = True
-            self.failed = kind == "response.failed" and not self.output_tokens
+        if kind == "response.failed":
+            self.broke()
 
     def estimate(self, input_tokens: int, output_tokens: int) -> Json:
         return {
@@ -152,8 +172,17 @@ class MessagesTally(Tally):
             usage = data.get("usage") or {}
             so_far = {name: count for name, count in usage.items() if count is not None}
             self.usage = {**(self.usage or {}), **so_far}
+            # What follows the reason to stop is only the end mark.
+            self.complete = (data.get("delta") or {}).get("stop_reason") is not None
         elif kind == "message_stop":
             self.complete = True
+        elif kind == "error":
+            self.broke()
+
+    def done(self) -> None:
+        # The usage of `message_start` is not yet that of the message: a stream that ends behind it
+        # was cut off.
+        self.complete = self.complete or not self.began
 
     def estimate(self, input_tokens: int, output_tokens: int) -> Json:
         known = self.usage or {"input_tokens": input_tokens}
@@ -233,7 +262,17 @@ _BY_PATH = {
 }
 #: Billed by the provider in ways that this code does not read.
 UNMETERED = {
-    "openai": ("/images/", "/audio/", "/videos", "/realtime", "/batches", "/responses/compact"),
+    "openai": (
+        "/images/",
+        "/audio/",
+        "/videos",
+        "/realtime",
+        "/batches",
+        "/responses/compact",
+        "/threads",
+        "/fine_tuning/jobs",
+        "/evals",
+    ),
     "anthropic": ("/v1/messages/batches", "/v1/complete"),
 }
 
@@ -252,6 +291,12 @@ _HOSTS = (
     ("perplexity.ai", "perplexity"),
     ("googleapis.com", "google"),
     ("cerebras.ai", "cerebras"),
+    ("amazonaws.com", "aws"),
+    ("moonshot.ai", "moonshotai"),
+    ("z.ai", "zai"),
+    ("novita.ai", "novita"),
+    ("cohere.ai", "cohere"),
+    ("cohere.com", "cohere"),
 )
 
 

@@ -1,9 +1,10 @@
 """Clients of openai and anthropic that meter what they send.
 
-A metered client is a subclass of its own class, made here, that overrides two methods: `post`,
-through which every resource and helper sends, and `_process_response`, which is handed the HTTP
-response before anything is made of it. So whatever the caller gets is what the package makes of
-the very same bytes, with raw responses, `.stream()`, `.parse()` and `with_options` included.
+A metered client is a subclass of its own class, made here. It overrides `post`, through which every
+resource and helper sends, and `_process_response`, which is handed the HTTP response before
+anything is made of it; and what tells that the package repeats an attempt by itself. So whatever
+the caller gets is what the package makes of the very same bytes, with raw responses, `.stream()`,
+`.parse()` and `with_options` included.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import sys
 import weakref
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextvars import ContextVar
@@ -220,7 +222,23 @@ def _sync_methods(core: Core, cls: Any, vendor: str) -> dict[str, Any]:
         _observe(kwargs["response"])
         return cls._process_response(self, **kwargs)
 
-    return {"post": post, "_process_response": process_response}
+    def prepare_request(self: Any, request: Any) -> None:
+        _begins()
+        cls._prepare_request(self, request)
+
+    def retry(name: str) -> Callable[..., Any]:
+        def retried(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _repeats()
+            return getattr(cls, name)(self, *args, **kwargs)
+
+        return retried
+
+    return {
+        "post": post,
+        "_process_response": process_response,
+        "_prepare_request": prepare_request,
+        **{name: retry(name) for name in _RETRIES if hasattr(cls, name)},
+    }
 
 
 def _async_methods(core: Core, cls: Any, vendor: str) -> dict[str, Any]:
@@ -244,7 +262,40 @@ def _async_methods(core: Core, cls: Any, vendor: str) -> dict[str, Any]:
         _observe(kwargs["response"])
         return await cls._process_response(self, **kwargs)
 
-    return {"post": post, "_process_response": process_response}
+    async def prepare_request(self: Any, request: Any) -> None:
+        _begins()
+        await cls._prepare_request(self, request)
+
+    def retry(name: str) -> Callable[..., Any]:
+        async def retried(self: Any, *args: Any, **kwargs: Any) -> Any:
+            _repeats()
+            return await getattr(cls, name)(self, *args, **kwargs)
+
+        return retried
+
+    return {
+        "post": post,
+        "_process_response": process_response,
+        "_prepare_request": prepare_request,
+        **{name: retry(name) for name in _RETRIES if hasattr(cls, name)},
+    }
+
+
+#: What the packages call, in the handler of an attempt's error, before another attempt: newer
+#: versions the first, older ones the second.
+_RETRIES = ("_sleep_for_retry", "_retry_request")
+
+
+def _begins() -> None:
+    call = _awaited.get()
+    if call is not None:
+        call.begins()
+
+
+def _repeats() -> None:
+    call = _awaited.get()
+    if call is not None:
+        call.repeats(sys.exc_info()[1])
 
 
 def _fallback(call: ModelCall) -> None:
