@@ -49,7 +49,7 @@ _PATHS = {
     "webhook_endpoint": "webhook_endpoints",
 }
 # Stripe has no address for these: they come in events, or expanded.
-_WITHOUT_PATH = {"discount"}
+_WITHOUT_PATH = {"billing_portal.session", "discount"}
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +173,13 @@ def _subscribe_over_time(client: Any) -> None:
 
 
 def _buy_with_options(client: Any) -> None:
+    subscribed = buy(client, "subscription")
+    flow = {
+        "type": "subscription_cancel",
+        "subscription_cancel": {"subscription": subscribed.subscription},
+    }
+    for more in ({}, {"flow_data": flow}):
+        client.v1.billing_portal.sessions.create({"customer": subscribed.customer, **more})
     coupon = client.v1.coupons.create({"amount_off": 100, "currency": "usd"}).id
     params = {"promotion": {"type": "coupon", "coupon": coupon}, "code": "LESS"}
     client.v1.promotion_codes.create(params)
@@ -197,7 +204,7 @@ def _is_idle(server: LocalStripe) -> bool:
 
 
 def test_the_scenario_leaves_every_kind_of_object(objects: list[dict[str, Any]]) -> None:
-    nested = {"plan", "subscription_item", "line_item", "discount"}
+    nested = {"plan", "subscription_item", "line_item", "discount", "billing_portal.session"}
     assert {obj["object"] for obj in objects} | nested == set(RESOURCES)
 
 

@@ -28,6 +28,7 @@ _ONLY_IN_EXAMPLE = {"invoice.subscription"}
 
 RESOURCES: dict[str, type] = {
     "balance_transaction": stripe.BalanceTransaction,
+    "billing_portal.session": stripe.billing_portal.Session,
     "charge": stripe.Charge,
     "checkout.session": checkout.Session,
     "customer": stripe.Customer,

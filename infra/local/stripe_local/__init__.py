@@ -6,7 +6,8 @@ each step changes `objects/` and emits its events; `deliveries.py` sends them, `
 what falls due. It is faithful in what it does, and refuses by name what it does not simulate.
 """
 
+from infra.local.stripe_local.chaos import Chaos
 from infra.local.stripe_local.deliveries import Retry
 from infra.local.stripe_local.server import LocalStripe
 
-__all__ = ["LocalStripe", "Retry"]
+__all__ = ["Chaos", "LocalStripe", "Retry"]

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from infra.local.stripe_local.account import DELAYED_S
+from infra.local.stripe_local.chaos import parse
 from infra.local.stripe_local.server import LocalStripe
 
 
@@ -15,6 +16,12 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="a JSON file that keeps the account")
     parser.add_argument("--seed", type=int, help="make the ids repeatable")
     parser.add_argument("--delayed-s", type=float, default=DELAYED_S, help="bank debits settle in")
+    parser.add_argument(
+        "--chaos",
+        type=parse,
+        metavar="seed=7,drop=10,double=20,shuffle_s=2,late=5,late_s=30",
+        help="how webhooks go astray: percentages and seconds",
+    )
     given = parser.parse_args()
     server = LocalStripe(
         host=given.host,
@@ -22,6 +29,7 @@ def main() -> None:
         data=given.data,
         seed=given.seed,
         delayed_s=given.delayed_s,
+        chaos=given.chaos,
     )
     print(
         f"Local Stripe, no real money: {server.url}/_local  (key {server.secret_key})", flush=True

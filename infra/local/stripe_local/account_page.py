@@ -1,6 +1,7 @@
 """The page that shows the whole account, and takes a developer's clicks."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -8,6 +9,9 @@ from starlette.responses import JSONResponse, Response
 
 from infra.local.stripe_local import actions
 from infra.local.stripe_local.account import Account, Json
+from infra.local.stripe_local.actions import AFTER_RETRIES
+from infra.local.stripe_local.chaos import chaos_of
+from infra.local.stripe_local.deliveries import secrets_of
 from infra.local.stripe_local.errors import StripeError
 from infra.local.stripe_local.flows.disputes import is_open
 from infra.local.stripe_local.html import Renderer, done
@@ -37,9 +41,20 @@ class AccountPage:
             refunds=self._latest("refund"),
             disputes=[(d, is_open(d)) for d in self._latest("dispute")],
             subscriptions=self._latest("subscription"),
-            endpoints=self._latest("webhook_endpoint"),
+            invoices=self._latest("invoice"),
+            endpoints=[(e, secrets_of(self._account, e)) for e in self._latest("webhook_endpoint")],
+            methods={m["id"]: self._card(m) for m in self._account.each("payment_method")},
+            then=self._account.state.settings.get("after_retries", AFTER_RETRIES[0]),
+            after_retries=AFTER_RETRIES,
+            chaos=asdict(chaos_of(self._account)),
+            ahead_s=self._account.state.ahead_s,
             events=[(event, self._deliveries(event)) for event in self._latest("event")],
         )
+
+    def _card(self, method: Json) -> Json:
+        """Say of a saved method what the page shows beside its subscription."""
+        hidden = self._account.private(method["id"])
+        return {"last4": method[method["type"]]["last4"], "fails": hidden.get("fails")}
 
     def _latest(self, kind: str) -> list[Json]:
         return list(self._account.each(kind))[:_SHOWN_MAX]

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
-from infra.local.stripe_local import events
+from infra.local.stripe_local import deliveries, events
 from infra.local.stripe_local.account import Account, Cause, Json
+from infra.local.stripe_local.chaos import set_chaos
 from infra.local.stripe_local.errors import StripeError
 from infra.local.stripe_local.flows import (
     cards,
@@ -24,9 +25,11 @@ AFTER_RETRIES = ("canceled", "unpaid", "past_due")
 
 
 def set_account(account: Account, name: str, form: Form) -> Json:
-    """Do `name` (`time`, `settings`) to the whole account; raises StripeError as `run` does."""
+    """Do `name` (`time`, `settings`, `chaos`) to the account; raises StripeError as `run` does."""
     if name == "time":
         return _move_time(account, form)
+    if name == "chaos":
+        return set_chaos(account, dict(form))
     if name == "settings":
         return _set(account, form)
     raise StripeError(f"There is no action {name!r}.", status=404)
@@ -69,6 +72,13 @@ def _resend(account: Account, event: Json, form: Form) -> Json:
         raise StripeError(f"times must be 1 to {_RESEND_MAX}", param="times")
     queued = [d for _ in range(int(times)) for d in events.send(account, event)]
     return {"event": event["id"], "deliveries": queued}
+
+
+def _roll(account: Account, endpoint: Json, form: Form) -> Json:
+    seconds = form.get("overlap_s", "3600")
+    if not seconds.isdecimal():
+        raise StripeError(f"Invalid integer: {seconds}", param="overlap_s")
+    return deliveries.roll(account, endpoint, int(seconds))
 
 
 def _refund(account: Account, charge: Json, form: Form) -> Json:
@@ -137,4 +147,5 @@ _ACTIONS: dict[str, tuple[str, Action]] = {
     "refunds/fail": ("refund", _fail_refund),
     "subscriptions/cancel": ("subscription", _cancel),
     "subscriptions/renew": ("subscription", _renew),
+    "webhook_endpoints/roll": ("webhook_endpoint", _roll),
 }

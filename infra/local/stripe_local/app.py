@@ -20,6 +20,7 @@ from infra.local.stripe_local.clockwork import keep_time
 from infra.local.stripe_local.deliveries import Dispatcher, Retry
 from infra.local.stripe_local.flows.jobs import JOBS
 from infra.local.stripe_local.html import Renderer
+from infra.local.stripe_local.portal_page import PortalPage
 
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
@@ -42,7 +43,7 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             account.save()
 
     render = Renderer()
-    challenge = ChallengePage(account, render)
+    challenge, portal = ChallengePage(account, render), PortalPage(account, render)
     desk, checkout = AccountPage(account, render), CheckoutPage(account, render)
     static = StaticFiles(directory=Path(__file__).with_name("static"))
     return Starlette(
@@ -53,6 +54,8 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             Route("/c/pay/{id}", _saving(account, checkout.submit), methods=["POST"]),
             Route("/c/challenge/{id}", challenge.show, methods=["GET"]),
             Route("/c/challenge/{id}", _saving(account, challenge.submit), methods=["POST"]),
+            Route("/p/session/{secret}", portal.show, methods=["GET"]),
+            Route("/p/session/{secret}", _saving(account, portal.submit), methods=["POST"]),
             Route("/_local", desk.show, methods=["GET"]),
             Route("/_local/events", desk.list_events, methods=["GET"]),
             Route("/_local/{kind}/{id}/{action}", _saving(account, desk.act), methods=["POST"]),

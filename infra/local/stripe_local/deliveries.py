@@ -5,15 +5,18 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import httpx
 
 from infra.local.stripe_local.account import Account, Json
+from infra.local.stripe_local.errors import StripeError
 
 # Small servers queue few connections: more at a time would look like an endpoint that is down.
 _AT_ONCE = 4
+_OVERLAP_MAX_S = 24 * 3600
 _USER_AGENT = "Stripe/1.0 (+https://stripe.com/docs/webhooks)"
 
 
@@ -25,11 +28,31 @@ class Retry:
     timeout_s: float = 10.0
 
 
-def sign(body: bytes, secret: str, timestamp: int) -> str:
-    """Return a `Stripe-Signature` header over the exact bytes of `body`."""
+def sign(body: bytes, secrets: Sequence[str], timestamp: int) -> str:
+    """Return a `Stripe-Signature` header over the exact bytes of `body`: a `v1` for each secret."""
     signed = f"{timestamp}.".encode() + body
-    digest = hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest()
-    return f"t={timestamp},v1={digest}"
+    digests = [hmac.new(s.encode(), signed, hashlib.sha256).hexdigest() for s in secrets]
+    return ",".join([f"t={timestamp}", *(f"v1={digest}" for digest in digests)])
+
+
+def secrets_of(account: Account, endpoint: Json) -> list[str]:
+    """Return an endpoint's secret, and the old one while it is being rolled, newest first."""
+    hidden = account.private(endpoint["id"])
+    old = [each["secret"] for each in hidden.get("old_secrets", ()) if each["until"] > time.time()]
+    return [hidden["secret"], *old]
+
+
+def roll(account: Account, endpoint: Json, overlap_s: int) -> Json:
+    """Give an endpoint a new secret, as the Dashboard does; both sign for `overlap_s` seconds.
+
+    Raises StripeError (400) for more than a day. Stripe's API has no call for it.
+    """
+    if not 0 <= overlap_s <= _OVERLAP_MAX_S:
+        raise StripeError("A secret can be kept for up to a day.", param="overlap_s")
+    hidden = account.private(endpoint["id"])
+    expiring = {"secret": hidden["secret"], "until": time.time() + overlap_s}
+    hidden |= {"old_secrets": [expiring], "secret": account.mint("webhook_secret")}
+    return endpoint | {"secret": hidden["secret"]}
 
 
 def encode(event: Json) -> bytes:
@@ -76,6 +99,7 @@ class Dispatcher:
     async def _deliver(self, delivery: Json, client: httpx.AsyncClient) -> None:
         """Attempt until the endpoint answers 2xx, is gone, or the attempts are used up."""
         attempts: list[Json] = delivery["attempts"]
+        await asyncio.sleep(max(0.0, delivery.get("due", 0.0) - self._account.real_clock()))
         while (endpoint := self._endpoint(delivery)) is not None:
             async with self._slots:
                 attempts.append(await self._attempt(delivery["event"], endpoint, client))
@@ -97,13 +121,12 @@ class Dispatcher:
         body = encode(self._account.state.objects[event_id])
         # Real time, whatever the account's clock says: receivers hold it against their own.
         timestamp = int(time.time())
-        secret = self._account.private(endpoint["id"])["secret"]
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": _USER_AGENT,
             "Accept": "*/*; q=0.5, application/xml",
             "Cache-Control": "no-cache",
-            "Stripe-Signature": sign(body, secret, timestamp),
+            "Stripe-Signature": sign(body, secrets_of(self._account, endpoint), timestamp),
         }
         status: int | None = None
         error: str | None = None

@@ -1,6 +1,7 @@
 """Events: what happened, and which webhook endpoints want to hear of it."""
 
 from infra.local.stripe_local.account import Account, Cause, Json
+from infra.local.stripe_local.chaos import chaos_of
 from infra.local.stripe_local.objects import platform
 from infra.local.stripe_local.version import API_VERSION
 
@@ -29,20 +30,33 @@ def emit(
             idempotency_key=cause.idempotency_key,
         )
     )
-    send(account, event)
+    _send_first(account, event)
     return event
 
 
+def _send_first(account: Account, event: Json) -> None:
+    """Queue the event's deliveries as the account's chaos has it."""
+    chaos = chaos_of(account)
+    for endpoint in _takers(account, event):
+        waits = chaos.waits(len(account.state.deliveries) + 1)
+        for wait_s in waits:
+            _queue(account, event, endpoint, wait_s)
+        if not waits:
+            _queue(account, event, endpoint, 0.0)["status"] = "dropped"
+            event["pending_webhooks"] -= 1
+    account.stir()
+
+
 def send(account: Account, event: Json) -> list[Json]:
-    """Queue one delivery of `event` to each endpoint that enabled its type."""
-    queued = [
-        _queue(account, event, endpoint)
-        for endpoint in account.each("webhook_endpoint")
-        if wants(endpoint, event["type"])
-    ]
-    event["pending_webhooks"] += len(queued)
+    """Queue one more delivery of `event` to each endpoint that enabled its type."""
+    queued = [_queue(account, event, endpoint, 0.0) for endpoint in _takers(account, event)]
     account.stir()
     return queued
+
+
+def _takers(account: Account, event: Json) -> list[Json]:
+    endpoints = account.each("webhook_endpoint")
+    return [endpoint for endpoint in endpoints if wants(endpoint, event["type"])]
 
 
 def wants(endpoint: Json, kind: str) -> bool:
@@ -51,13 +65,16 @@ def wants(endpoint: Json, kind: str) -> bool:
     return bool(endpoint["status"] == "enabled" and ("*" in enabled or kind in enabled))
 
 
-def _queue(account: Account, event: Json, endpoint: Json) -> Json:
+def _queue(account: Account, event: Json, endpoint: Json, wait_s: float) -> Json:
+    event["pending_webhooks"] += 1
     delivery: Json = {
         "id": f"delivery_{len(account.state.deliveries) + 1}",
         "event": event["id"],
         "endpoint": endpoint["id"],
         "status": "pending",
         "attempts": [],
+        # By the clock on the wall, as all that goes over the wire.
+        "due": account.real_clock() + wait_s,
     }
     account.state.deliveries[delivery["id"]] = delivery
     return delivery

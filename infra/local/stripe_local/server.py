@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -10,6 +11,7 @@ import uvicorn
 
 from infra.local.stripe_local.account import DELAYED_S, Account
 from infra.local.stripe_local.app import create_app
+from infra.local.stripe_local.chaos import Chaos
 from infra.local.stripe_local.deliveries import Retry
 
 SECRET_KEY = "sk_test_local"  # noqa: S105 - any sk_test_ key opens this server
@@ -20,7 +22,8 @@ class LocalStripe:
     """A Stripe on loopback, in a thread, for as long as the context lasts.
 
     `port` 0 takes a free one. `data` is a JSON file that keeps the account over restarts. `seed`
-    makes the ids repeatable. `delayed_s`: how long a bank debit takes to settle.
+    makes the ids repeatable. `delayed_s`: how long a bank debit takes to settle. `chaos`: how
+    webhooks go astray; None leaves that as it was.
     """
 
     def __init__(
@@ -32,12 +35,15 @@ class LocalStripe:
         seed: int | None = None,
         retry: Retry | None = None,
         delayed_s: float = DELAYED_S,
+        chaos: Chaos | None = None,
     ) -> None:
         self.secret_key = SECRET_KEY
         self.account = Account(seed=seed, file=data, delayed_s=delayed_s)
         self._socket = _listen(host, port)
         bound = self._socket.getsockname()[1]
         self.url = f"http://{host}:{bound}"
+        if chaos is not None:
+            self.account.state.settings["chaos"] = asdict(chaos)
         self.account.base_url = self.url
         app = create_app(self.account, retry or Retry())
         config = uvicorn.Config(

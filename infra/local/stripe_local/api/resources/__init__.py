@@ -11,6 +11,7 @@ from infra.local.stripe_local.api.resources import (
     invoices,
     payment_methods,
     payments,
+    portal,
     refunds,
     sessions,
     subscriptions,
@@ -31,6 +32,7 @@ ROUTES: tuple[Route, ...] = (
     *subscriptions.ROUTES,
     *invoices.ROUTES,
     *test_clocks.ROUTES,
+    *portal.ROUTES,
     *webhook_endpoints.ROUTES,
     *events.ROUTES,
 )
