@@ -2,48 +2,37 @@
 
 import asyncio
 import json
-import uuid
-from collections.abc import AsyncIterator, Iterator
-from contextlib import (
-    AbstractContextManager,
-    aclosing,
-    asynccontextmanager,
-    contextmanager,
-    suppress,
-)
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
+from tollkeeper import (
+    AsyncTollkeeper,
+    BlockedError,
+    TollkeeperError,
+    UnavailableError,
+    Usage,
+)
 
 from examples.chat.llm import (
     DEFAULT_MODEL,
     MODELS,
+    Answer,
     ChatModel,
     Message,
     ModelError,
     Models,
-    Spent,
-    estimate_prompt_tokens,
     find_model,
-)
-from examples.chat.metering import (
-    Allowed,
-    BlockedError,
-    Tollkeeper,
-    TollkeeperError,
-    UnavailableError,
-    Usage,
 )
 
 Json = dict[str, Any]
@@ -52,9 +41,10 @@ _STATIC = Path(__file__).parent / "static"
 _USERS = ("ada", "bob", "grace", "linus")
 _TIERS = ("free", "pro")
 _USER_ID_CHARACTERS_MAX = 128
+_EVENTS = "text/event-stream"
+_UNBUFFERED = {"cache-control": "no-store", "x-accel-buffering": "no"}
 _MESSAGES_MAX = 100
 _CHARACTERS_MAX = 100_000
-_SETTLING_SECONDS_MAX = 5.0
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class ChatConfig:
     embed_url: str
     provider_key: str = "sk-local"
     outage: Literal["allow", "block"] = "allow"
-    timeout_seconds: float = 2.0
+    timeout_s: float = 2.0
 
     @property
     def embed_script(self) -> str:
@@ -109,29 +99,26 @@ def create_app(config: ChatConfig) -> Starlette:
 class _Chat:
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
-        self._tollkeeper = Tollkeeper(
+        self._tollkeeper = AsyncTollkeeper(
             config.tollkeeper_url,
             config.api_key,
-            timeout_seconds=config.timeout_seconds,
+            timeout_s=config.timeout_s,
             outage=config.outage,
         )
-        self._models = Models(config.provider_url, config.provider_key)
-        self._answering = 0
-        self._idle = asyncio.Event()
+        self._models = Models(self._tollkeeper, config.provider_url, config.provider_key)
+        self._answers: set[Answer] = set()
 
     @asynccontextmanager
     async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
         warming = asyncio.create_task(asyncio.to_thread(self._models.warm))
         yield
         await warming
-        # The server has cancelled what was still answering; each settles on its way out.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLING_SECONDS_MAX):
-                while self._answering:
-                    self._idle.clear()
-                    await self._idle.wait()
+        for answer in list(
+            self._answers
+        ):  # which the server broke off, and may not have closed yet
+            await answer.close()
         await self._models.close()
-        await run_in_threadpool(self._tollkeeper.close)
+        await self._tollkeeper.close()
 
     async def page(self, _request: Request) -> Response:
         address = urlsplit(self._config.embed_script)
@@ -157,91 +144,65 @@ class _Chat:
 
     async def usage(self, request: Request) -> Response:
         user = _user(request.query_params.get("user"))
-        return JSONResponse(_usage_json(await run_in_threadpool(self._tollkeeper.get_usage, user)))
+        return JSONResponse(_usage_json(await self._tollkeeper.get_usage(user)))
 
     async def upgrade_link(self, request: Request) -> Response:
         body = await _json_object(request)
         user, tier = _user(body.get("user")), _tier(body.get("tier"))
-        url = await run_in_threadpool(
-            self._tollkeeper.upgrade_link, user, tier=tier, reason="buy_credits"
-        )
+        url = await self._tollkeeper.upgrade_link(user, tier=tier, reason="buy_credits")
         return JSONResponse({"upgrade_url": url})
 
     async def message(self, request: Request) -> Response:
         """Answer one message: 200 with a stream of events, or 402 when the user is at a limit."""
         turn = _read_turn(await _json_object(request))
-        call_id = str(uuid.uuid4())
-        spent = Spent(turn.model, estimate_prompt_tokens(turn.messages))
         try:
-            allowed = await run_in_threadpool(
-                self._tollkeeper.check,
-                user_id=turn.user,
-                tier=turn.tier,
-                provider=turn.model.provider,
-                model=turn.model.name,
-                input_tokens=spent.input_tokens,
-                max_output_tokens=turn.model.max_output_tokens,
-                request_id=call_id,
-            )
+            with self._tollkeeper.user(turn.user, tier=turn.tier):
+                answer = await self._models.ask(turn.model, turn.messages)
         except BlockedError as blocked:
             return JSONResponse(_blocked_json(blocked), status_code=402)
-        return _MeteredStream(
-            self._answer(turn, allowed, spent),
-            self._until_settled(turn, call_id, allowed, spent),
-        )
-
-    @contextmanager
-    def _until_settled(
-        self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent
-    ) -> Iterator[None]:
-        self._answering += 1
-        try:
-            yield
-        finally:
-            self._settle(turn, call_id, allowed, spent)
-            self._answering -= 1
-            self._idle.set()
-
-    async def _answer(self, turn: Turn, allowed: Allowed, spent: Spent) -> AsyncIterator[bytes]:
-        if allowed.usage:
-            yield _event("usage", _usage_json(allowed.usage))
-        try:
-            async with aclosing(self._models.answer(turn.messages, spent)) as texts:
-                async for text in texts:
-                    yield _event("text", text)
-            yield _event("done", {})
         except ModelError:
-            yield _event("failed", {"charged": not spent.free})
-
-    def _settle(self, turn: Turn, call_id: str, allowed: Allowed, spent: Spent) -> None:
-        self._tollkeeper.report(
-            event_id=call_id,
-            user_id=turn.user,
-            provider=turn.model.provider,
-            model=turn.model.name,
-            reservation_id=allowed.reservation_id,
-            usage=None if spent.free else spent.usage,
-            cost_usd=Decimal(0) if spent.free else None,
-            status="error" if spent.failed else "ok",
-            estimated=not spent.free and not spent.complete,
-        )
+            return _events(_said(_event("failed", {"charged": False})))
+        return _Answered(answer, self._answers)
 
 
-class _MeteredStream(StreamingResponse):
-    """Server-sent events, settled however they end."""
+class _Answered(StreamingResponse):
+    """An answer as server-sent events, closed however they end."""
 
-    def __init__(
-        self, events: AsyncIterator[bytes], until_settled: AbstractContextManager[None]
-    ) -> None:
-        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        super().__init__(events, media_type="text/event-stream", headers=headers)
-        self._until_settled = until_settled
+    def __init__(self, answer: Answer, under_way: set[Answer]) -> None:
+        super().__init__(_told(answer), media_type=_EVENTS, headers=_UNBUFFERED)
+        self._answer = answer
+        self._under_way = under_way
+        under_way.add(answer)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # Around the whole answer, not inside the generator: a browser that left during the check
-        # never starts that, and the reservation would be held until it expires.
-        with self._until_settled:
+        # Around the whole response, not inside the generator: of a browser that left during the
+        # check that never starts, and the connection to the model would stay open.
+        try:
             await super().__call__(scope, receive, send)
+        finally:
+            await self._answer.close()
+            self._under_way.discard(self._answer)
+
+
+async def _told(answer: Answer) -> AsyncIterator[bytes]:
+    said = False
+    try:
+        async with aclosing(answer.texts()) as texts:
+            async for text in texts:
+                said = True
+                yield _event("text", text)
+        yield _event("done", {})
+    except ModelError:
+        yield _event("failed", {"charged": said})
+
+
+async def _said(*events: bytes) -> AsyncIterator[bytes]:
+    for event in events:
+        yield event
+
+
+def _events(events: AsyncIterator[bytes]) -> Response:
+    return StreamingResponse(events, media_type=_EVENTS, headers=_UNBUFFERED)
 
 
 def _event(kind: str, data: object) -> bytes:
@@ -296,20 +257,13 @@ async def _json_object(request: Request) -> Json:
 
 
 def _usage_json(usage: Usage) -> Json:
-    windows = {
-        name: {"percent": window.percent, "resets_at": window.resets_at.isoformat()}
-        for name, window in usage.windows.items()
-    }
-    credits_ = [
-        {"currency": c.currency, "balance_minor": c.balance_minor, "display": c.display}
-        for c in usage.credits
-    ]
-    return {"tier": usage.tier, "windows": windows, "credits": credits_}
+    """What an end user may see, as Tollkeeper's API has it."""
+    return {name: usage.raw[name] for name in ("tier", "windows", "credits")}
 
 
 def _blocked_json(blocked: BlockedError) -> Json:
     return {
-        "code": blocked.code,
+        "code": blocked.reason,
         "upgrade_message": blocked.upgrade_message,
         "upgrade_url": blocked.upgrade_url,
         "resets_at": blocked.resets_at.isoformat() if blocked.resets_at else None,
@@ -324,5 +278,6 @@ def _problem(_request: Request, error: Exception) -> Response:
 
 
 def _tollkeeper_problem(_request: Request, error: Exception) -> Response:
-    status = 503 if isinstance(error, UnavailableError) else 502
-    return JSONResponse({"detail": str(error)}, status_code=status)
+    if isinstance(error, UnavailableError):
+        return JSONResponse({"detail": "Tollkeeper did not answer"}, status_code=503)
+    return JSONResponse({"detail": str(error)}, status_code=502)

@@ -1,21 +1,19 @@
 """The models on offer, and how an answer is streamed from each with the vendor's own package."""
 
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+
+from tollkeeper import AsyncTollkeeper
 
 if TYPE_CHECKING:
     import anthropic
     import openai
-    from anthropic.types import AssistantMessageParam, UserMessageParam
-    from openai.types.chat import ChatCompletionMessageParam
+    from anthropic.types import AssistantMessageParam, RawMessageStreamEvent, UserMessageParam
+    from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 
-Json = dict[str, Any]
 Provider = Literal["openai", "anthropic"]
-
-_CHARACTERS_PER_TOKEN = 4
-_MESSAGE_TOKENS = 4
 
 
 @dataclass(frozen=True)
@@ -53,46 +51,39 @@ class ModelError(Exception):
     """The model did not answer, or broke off."""
 
 
-@dataclass
-class Spent:
-    """What a call used, filled in while its answer is streamed."""
+class Answer:
+    """An answer on its way. Close it however it ends: what came by then is what it costs."""
 
-    model: ChatModel
-    input_tokens: int
-    text: str = ""
-    reported: Json = field(default_factory=dict)
-    asked: bool = False
-    complete: bool = False
-    failed: bool = False
+    def __init__(
+        self, stream: Any, text_of: Callable[[Any], str], errors: tuple[type[Exception], ...]
+    ) -> None:
+        self._stream = stream
+        self._text_of = text_of
+        self._errors = errors
 
-    @property
-    def free(self) -> bool:
-        """The model was never asked, or failed before anything came back."""
-        return not self.asked or (self.failed and not self.text and not self.reported)
+    async def texts(self) -> AsyncGenerator[str, None]:
+        """The text as it comes. Raises ModelError."""
+        try:
+            async for event in self._stream:
+                if text := self._text_of(event):
+                    yield text
+        except self._errors as error:
+            raise ModelError(str(error)) from error
 
-    @property
-    def usage(self) -> Json:
-        """The vendor's own usage object; in its shape, an estimate where it sent none."""
-        if self.complete:
-            return self.reported
-        produced = estimate_tokens(self.text)
-        if self.model.provider == "anthropic":
-            return {"input_tokens": self.input_tokens, **self.reported, "output_tokens": produced}
-        return {
-            "prompt_tokens": self.input_tokens,
-            "completion_tokens": produced,
-            "total_tokens": self.input_tokens + produced,
-        }
+    async def close(self) -> None:
+        """Let go of the connection; safe at any point, and twice."""
+        await self._stream.close()
 
 
 class Models:
-    """The vendors' clients, both at one address: the local provider serves the two APIs.
+    """The vendors' clients, metered, both at one address: the local provider serves the two APIs.
 
     Their packages take seconds to import on a small machine: they are imported when first used, or
     by `warm` in a thread while the page already shows.
     """
 
-    def __init__(self, provider_url: str, api_key: str) -> None:
+    def __init__(self, tollkeeper: AsyncTollkeeper, provider_url: str, api_key: str) -> None:
+        self._tollkeeper = tollkeeper
         self._url = provider_url.rstrip("/")
         self._api_key = api_key
 
@@ -106,79 +97,74 @@ class Models:
             if client := vars(self).get(name):
                 await client.close()
 
-    async def answer(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
-        """Stream the answer's text and keep `spent` up to date; raises `ModelError`."""
-        spent.asked = True
-        stream = self._ask_openai if spent.model.provider == "openai" else self._ask_anthropic
+    async def ask(self, model: ChatModel, messages: list[Message]) -> Answer:
+        """Begin an answer for the user in force (`AsyncTollkeeper.user`).
+
+        Raises BlockedError at the user's limit, before the model is asked; ModelError.
+        """
+        begin = self._ask_openai if model.provider == "openai" else self._ask_anthropic
         try:
-            async for text in stream(messages, spent):
-                spent.text += text
-                yield text
+            return await begin(model, messages)
         except self._errors as error:
-            spent.failed = True
             raise ModelError(str(error)) from error
 
     @cached_property
     def _openai(self) -> "openai.AsyncOpenAI":
         import openai
 
-        return openai.AsyncOpenAI(base_url=f"{self._url}/v1", api_key=self._api_key, max_retries=1)
+        client = openai.AsyncOpenAI(
+            base_url=f"{self._url}/v1", api_key=self._api_key, max_retries=1
+        )
+        return self._tollkeeper.wrap_client(client, provider="openai")
 
     @cached_property
     def _anthropic(self) -> "anthropic.AsyncAnthropic":
         import anthropic
 
-        return anthropic.AsyncAnthropic(base_url=self._url, api_key=self._api_key, max_retries=1)
+        client = anthropic.AsyncAnthropic(base_url=self._url, api_key=self._api_key, max_retries=1)
+        return self._tollkeeper.wrap_client(client)
 
     @cached_property
     def _errors(self) -> tuple[type[Exception], ...]:
         import anthropic
+        import httpx
         import httpx2
         import openai
 
-        return openai.OpenAIError, anthropic.AnthropicError, httpx2.HTTPError
+        return openai.OpenAIError, anthropic.AnthropicError, httpx.HTTPError, httpx2.HTTPError
 
-    async def _ask_openai(self, messages: list[Message], spent: Spent) -> AsyncGenerator[str, None]:
+    async def _ask_openai(self, model: ChatModel, messages: list[Message]) -> Answer:
         stream = await self._openai.chat.completions.create(
-            model=spent.model.name,
+            model=model.name,
             messages=[_for_openai(message) for message in messages],
-            max_completion_tokens=spent.model.max_output_tokens,
+            max_completion_tokens=model.max_output_tokens,
             stream=True,
-            stream_options={"include_usage": True},
         )
-        async with stream:
-            async for chunk in stream:
-                if chunk.usage:
-                    spent.reported = chunk.usage.model_dump(exclude_none=True)
-                    spent.complete = True
-                for choice in chunk.choices:
-                    if text := choice.delta.content or choice.delta.refusal:
-                        yield text
+        return Answer(stream, _openai_text, self._errors)
 
-    async def _ask_anthropic(
-        self, messages: list[Message], spent: Spent
-    ) -> AsyncGenerator[str, None]:
+    async def _ask_anthropic(self, model: ChatModel, messages: list[Message]) -> Answer:
         stream = await self._anthropic.messages.create(
-            model=spent.model.name,
+            model=model.name,
             messages=[_for_anthropic(message) for message in messages],
-            max_tokens=spent.model.max_output_tokens,
+            max_tokens=model.max_output_tokens,
             stream=True,
         )
-        async with stream:
-            async for event in stream:
-                if event.type == "message_start":
-                    spent.reported = event.message.usage.model_dump(exclude_none=True)
-                elif event.type == "message_delta":
-                    # Its numbers are cumulative, but it repeats only some of the first ones.
-                    spent.reported |= event.usage.model_dump(exclude_none=True)
-                    spent.complete = True
-                elif event.type == "content_block_delta" and event.delta.type == "text_delta":
-                    yield event.delta.text
+        return Answer(stream, _anthropic_text, self._errors)
 
 
 def find_model(name: str) -> ChatModel | None:
     """The model of that name, if it is on offer."""
     return next((model for model in MODELS if model.name == name), None)
+
+
+def _openai_text(chunk: "ChatCompletionChunk") -> str:
+    return "".join(c.delta.content or c.delta.refusal or "" for c in chunk.choices)
+
+
+def _anthropic_text(event: "RawMessageStreamEvent") -> str:
+    if event.type == "content_block_delta" and event.delta.type == "text_delta":
+        return event.delta.text
+    return ""
 
 
 def _for_openai(message: Message) -> "ChatCompletionMessageParam":
@@ -191,13 +177,3 @@ def _for_anthropic(message: Message) -> "UserMessageParam | AssistantMessagePara
     if message.role == "user":
         return {"role": "user", "content": message.content}
     return {"role": "assistant", "content": message.content}
-
-
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text is; English runs to four characters a token."""
-    return -(-len(text) // _CHARACTERS_PER_TOKEN)
-
-
-def estimate_prompt_tokens(messages: list[Message]) -> int:
-    """About how many input tokens a conversation is, with each message's framing."""
-    return sum(_MESSAGE_TOKENS + estimate_tokens(message.content) for message in messages)

@@ -56,8 +56,7 @@ async function ask(text, { again = false } = {}) {
   try {
     for await (const [kind, data] of chat({ user: name, tier: level, model: model.value, messages }, abort.signal)) {
       if (question.classList.contains("waiting")) accept(question, text);
-      if (kind === "usage") showUsage(data);
-      else if (kind === "text") show(answer, (said += data));
+      if (kind === "text") show(answer, (said += data));
       else outcome = kind;
     }
   } catch (error) {
