@@ -102,7 +102,6 @@ def test_lambda_handler(scripted: ScriptedTollkeeper, monkeypatch: pytest.Monkey
 
 
 def test_fastapi(scripted: ScriptedTollkeeper) -> None:
-    pytest.importorskip("fastapi")
     from examples.sdk import fastapi_app
 
     headers = {"x-user": "ada"}
@@ -115,7 +114,6 @@ def test_fastapi(scripted: ScriptedTollkeeper) -> None:
 
 
 def test_flask(scripted: ScriptedTollkeeper) -> None:
-    pytest.importorskip("flask")
     from examples.sdk import flask_app
 
     client = flask_app.create_app().test_client()
@@ -125,7 +123,6 @@ def test_flask(scripted: ScriptedTollkeeper) -> None:
 
 
 def test_langchain(scripted: ScriptedTollkeeper) -> None:
-    pytest.importorskip("langchain_openai")
     from examples.sdk import langchain_chain
 
     assert "rivers" in langchain_chain.main()

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
+import django
+import fastapi
+import flask
 import pytest
 from openai import OpenAI
 from starlette.applications import Starlette
@@ -89,7 +92,6 @@ def test_starlette(tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper) -> No
 
 
 def test_fastapi(tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper) -> None:
-    fastapi = pytest.importorskip("fastapi")
     app = fastapi.FastAPI()
     app.add_exception_handler(BlockedError, blocked_response)
 
@@ -113,7 +115,6 @@ def test_fastapi(tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper) -> None
 
 
 def test_flask(tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper) -> None:
-    flask = pytest.importorskip("flask")
     from tollkeeper.integrations.flask import init_app
 
     app = flask.Flask(__name__)
@@ -140,7 +141,6 @@ def test_flask(tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper) -> None:
 def test_after_a_request_nobody_is_named(
     tk: Tollkeeper, ask: Ask, scripted: ScriptedTollkeeper
 ) -> None:
-    flask = pytest.importorskip("flask")
     from tollkeeper.integrations.flask import init_app
 
     app = flask.Flask(__name__)
@@ -156,7 +156,6 @@ def test_after_a_request_nobody_is_named(
 
 @pytest.fixture
 def django_client(tk: Tollkeeper, ask: Ask) -> Iterator[Any]:
-    django = pytest.importorskip("django")
     from django.conf import settings
     from django.http import JsonResponse
     from django.urls import path

@@ -6,22 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper
-
-from infra.local.provider import LocalProvider
-from tests.support.scripted_tollkeeper import KEY, ScriptedTollkeeper
-
-pytest.importorskip("langchain_core")
-pytest.importorskip("langchain_openai")
-
 from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_openai import ChatOpenAI
+from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper
 from tollkeeper.integrations.langchain import (
     AsyncTollkeeperCallback,
     TollkeeperCallback,
 )
+
+from infra.local.provider import LocalProvider
+from tests.support.scripted_tollkeeper import KEY, ScriptedTollkeeper
 
 QUESTION = "How do I plan a small vegetable garden?"
 Model = Callable[..., ChatOpenAI]
