@@ -7,7 +7,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -22,6 +22,7 @@ from infra.local.stripe_local.flows.jobs import JOBS
 from infra.local.stripe_local.html import Renderer
 from infra.local.stripe_local.portal_page import PortalPage
 
+_STATIC = Path(__file__).with_name("static")
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -45,13 +46,16 @@ def create_app(account: Account, retry: Retry) -> Starlette:
     render = Renderer()
     challenge, portal = ChallengePage(account, render), PortalPage(account, render)
     desk, checkout = AccountPage(account, render), CheckoutPage(account, render)
-    static = StaticFiles(directory=Path(__file__).with_name("static"))
+    static = StaticFiles(directory=_STATIC)
     return Starlette(
         lifespan=lifespan,
         routes=[
             Route("/v1/{path:path}", _api(account), methods=["GET", "POST", "DELETE"]),
             Route("/c/pay/{id}", checkout.show, methods=["GET"]),
             Route("/c/pay/{id}", _saving(account, checkout.submit), methods=["POST"]),
+            Route("/c/embed/{id}", checkout.show, methods=["GET"]),
+            Route("/c/embed/{id}", _saving(account, checkout.submit), methods=["POST"]),
+            Route("/stripe.js", _script, methods=["GET"]),
             Route("/c/challenge/{id}", challenge.show, methods=["GET"]),
             Route("/c/challenge/{id}", _saving(account, challenge.submit), methods=["POST"]),
             Route("/p/session/{secret}", portal.show, methods=["GET"]),
@@ -63,6 +67,11 @@ def create_app(account: Account, retry: Retry) -> Starlette:
             Mount("/_local/static", static, name="static"),
         ],
     )
+
+
+async def _script(_: Request) -> Response:
+    """GET /stripe.js: what stands for Stripe.js; see there."""
+    return FileResponse(_STATIC / "stripe.js", headers={"Cache-Control": "no-cache"})
 
 
 def _api(account: Account) -> _Endpoint:

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from infra.local.stripe_local.account import Account, Json
-from infra.local.stripe_local.checkout_form import done_url
+from infra.local.stripe_local.checkout_form import done_url, is_embedded, page_path
 from infra.local.stripe_local.flows import checkout, invoices, payments, subscriptions
 from infra.local.stripe_local.html import Renderer, see
 
@@ -23,7 +23,9 @@ class ChallengePage:
         intent = self._intent(request)
         if intent is None:
             return self._render("over.html", 404, state="unknown", session=None)
-        return self._render("challenge.html", 200, intent=intent)
+        session = self._account.find(self._account.private(intent["id"]).get("session"))
+        framed = session is not None and is_embedded(session)
+        return self._render("challenge.html", 200, framed=framed, intent=intent)
 
     async def submit(self, request: Request) -> Response:
         """POST /c/challenge/{id}: `action` is complete or fail."""
@@ -41,13 +43,13 @@ class ChallengePage:
         method = account.get("payment_method", intent["payment_method"])
         if session is not None and session["status"] != "open":
             payments.fail_challenge(account, intent)
-            return f"/c/pay/{session['id']}"
+            return page_path(session)
         if not passed:
             payments.fail_challenge(account, intent)
-            return f"/c/pay/{session['id']}" if session else self._return_url(intent)
+            return page_path(session) if session else self._return_url(intent)
         if session is not None:
             paid = checkout.resume(account, session, method) == "complete"
-            return done_url(session) if paid else f"/c/pay/{session['id']}"
+            return done_url(session) if paid else page_path(session)
         paid = payments.charge_card(account, intent, method, f"{account.base_url}/_local")
         invoice = account.find(hidden.get("invoice"))
         if invoice is not None:

@@ -98,9 +98,21 @@ def country_of(session: Json) -> str:
     return address.get("country") or "US"
 
 
+def is_embedded(session: Json) -> bool:
+    """Say whether the page is shown inside of the merchant's own."""
+    return bool(session["ui_mode"] == "embedded_page")
+
+
+def page_path(session: Json) -> str:
+    """Return where the session's page is: by its id, or by its secret where it is embedded."""
+    if is_embedded(session):
+        return f"/c/embed/{session['client_secret']}"
+    return f"/c/pay/{session['id']}"
+
+
 def done_url(session: Json) -> str:
     """Return where the payer goes when the session is complete."""
-    url = session["success_url"] or session.get("return_url")
-    if url is None:
-        return f"/c/pay/{session['id']}"
-    return str(url).replace("{CHECKOUT_SESSION_ID}", session["id"])
+    if is_embedded(session):
+        # Inside of the frame: its page tells the page around it, which goes on.
+        return page_path(session)
+    return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", session["id"])

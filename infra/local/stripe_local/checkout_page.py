@@ -11,6 +11,8 @@ from infra.local.stripe_local.checkout_form import (
     check_payer,
     country_of,
     done_url,
+    is_embedded,
+    page_path,
     typed_code,
 )
 from infra.local.stripe_local.errors import StripeError
@@ -32,12 +34,12 @@ class CheckoutPage:
         self._render = render
 
     async def show(self, request: Request) -> Response:
-        """GET /c/pay/{id}: where `session.url` leads."""
+        """GET /c/pay/{id}: where `session.url` leads; /c/embed/{id}: by the client secret."""
         session = self._session(request)
         if session is None:
             return self._render("over.html", 404, state="unknown", session=None)
         if session["status"] != "open":
-            return self._render("over.html", 200, state=session["status"], session=session)
+            return self._over(session, 200)
         return self._checkout(session, {}, alert=None, status=200)
 
     async def submit(self, request: Request) -> Response:
@@ -54,9 +56,21 @@ class CheckoutPage:
             # The second click of a double click: its answer is the one that the browser shows.
             return see(done_url(session))
         if session["status"] != "open":
-            return self._render("over.html", 409, state=session["status"], session=session)
+            return self._over(session, 409)
         with self._account.on_clock_of(self._account.find(session["customer"])):
             return self._act(session, action, typed)
+
+    def _over(self, session: Json, status: int) -> Response:
+        stays = session.get("redirect_on_completion") in ("never", "if_required")
+        back = None if stays else session.get("return_url")
+        return self._render(
+            "over.html",
+            status,
+            framed=is_embedded(session),
+            state=session["status"],
+            session=session,
+            return_url=(back or "").replace("{CHECKOUT_SESSION_ID}", session["id"]),
+        )
 
     def _act(self, session: Json, action: str, typed: dict[str, str]) -> Response:
         try:
@@ -114,7 +128,9 @@ class CheckoutPage:
         return self._render(
             "checkout.html",
             status,
+            framed=is_embedded(session),
             session=session,
+            action=page_path(session),
             items=items,
             recurring=next(
                 (i["price"]["recurring"] for i in items if i["price"]["recurring"]), None
@@ -137,5 +153,8 @@ class CheckoutPage:
         )
 
     def _session(self, request: Request) -> Json | None:
-        found = self._account.find(request.path_params["id"])
-        return found if found and found["object"] == "checkout.session" else None
+        given = request.path_params["id"]
+        found = self._account.find(given.partition("_secret_")[0])
+        if not found or found["object"] != "checkout.session":
+            return None
+        return found if request.url.path == page_path(found) else None

@@ -12,12 +12,13 @@ from infra.local.stripe_local.money import show_amount
 
 # No form-action: browsers hold it against the redirect to the merchant's success_url, too.
 _POLICY = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; "
-_HEADERS = {
+_HEADERS = {"Referrer-Policy": "no-referrer", "Cache-Control": "no-store"}
+_ALONE = {
     "Content-Security-Policy": _POLICY + "frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
 }
+# Embedded Checkout is there to be framed, by whichever origin has the session's secret.
+_FRAMED = {"Content-Security-Policy": _POLICY + "script-src 'self'"}
 
 
 class Renderer:
@@ -33,10 +34,12 @@ class Renderer:
         )
         self._templates.filters |= {"amount": show_amount, "moment": show_moment}
 
-    def __call__(self, template: str, status: int, /, **names: object) -> HTMLResponse:
-        """Return the page as an answer."""
-        text = self._templates.get_template(template).render(**names)
-        return HTMLResponse(text, status, _HEADERS)
+    def __call__(
+        self, template: str, status: int, /, *, framed: bool = False, **names: object
+    ) -> HTMLResponse:
+        """Return the page as an answer. `framed`: it is shown inside of another page."""
+        text = self._templates.get_template(template).render(framed=framed, **names)
+        return HTMLResponse(text, status, _HEADERS | (_FRAMED if framed else _ALONE))
 
 
 def see(url: str) -> RedirectResponse:
