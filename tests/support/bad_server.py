@@ -55,7 +55,8 @@ def _read_request(connection: socket.socket) -> bool:
                 return False
             data += part
         head, _, body = data.partition(b"\r\n\r\n")
-        length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+        given = head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]
+        length = int(given or 0)
         while len(body) < length:
             body += connection.recv(65536)
     except OSError:

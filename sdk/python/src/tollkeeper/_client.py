@@ -56,7 +56,8 @@ class _Client:
         where the call does not say. `timeout_s`: how long a check may take as a whole, before
         `outage` says whether the call goes ahead. `on_partial`: where a call's worst case does not
         fit but a shorter answer does, "cap" lowers its maximum of output tokens. `spool_dir`: keep
-        usage on disk until it is delivered. `max_queue`: how many events may wait.
+        usage on disk until it is delivered. `max_queue`: how many events may wait in memory; more
+        wait in the spool, and are lost and logged where there is none.
         `default_max_output_tokens`: what is reserved for a call that sets no maximum.
         """
         self._core = Core(

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from tollkeeper._protocol import Answer, NoAnswer, Request, encode
+from tollkeeper._protocol import ANSWER_BYTES_MAX, Answer, NoAnswer, Request, encode
 
 if TYPE_CHECKING:
     import httpx
@@ -114,15 +114,13 @@ class Engine:
         try:
             async with turns:
                 try:
-                    response = await http.request(request.method, url, content=content)
+                    return await _attempt(http, request.method, url, content)
                 except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                     # A kept connection that the server had closed meanwhile. Every request here
                     # carries an id or changes nothing, so a second one is safe.
-                    response = await http.request(request.method, url, content=content)
+                    return await _attempt(http, request.method, url, content)
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise NoAnswer(repr(error)) from error
-        kind = response.headers.get("content-type", "")
-        return Answer(response.status_code, kind, response.content)
 
     async def _warm_up(self) -> tuple[httpx.AsyncClient, asyncio.Semaphore]:
         """The connections, in the loop's own thread, which alone uses them.
@@ -177,6 +175,16 @@ class Engine:
         self._lock = threading.Lock()
         self.breaker = Breaker()
         self._loop = self._thread = self._http = None
+
+
+async def _attempt(http: httpx.AsyncClient, method: str, url: str, body: bytes | None) -> Answer:
+    content = b""
+    async with http.stream(method, url, content=body) as response:
+        async for part in response.aiter_bytes():
+            content += part
+            if len(content) > ANSWER_BYTES_MAX:
+                raise NoAnswer("an answer without an end")
+    return Answer(response.status_code, response.headers.get("content-type", ""), content)
 
 
 #: Kept, as their finalizers would write to sockets that the parent still uses.

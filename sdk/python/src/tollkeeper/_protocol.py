@@ -19,6 +19,8 @@ from tollkeeper._types import Allowed, BlockedError, Json, TollkeeperError, Unav
 BATCH_MAX = 100
 #: The API refuses bodies over 64 KiB; what is around the events has room in the rest.
 BATCH_BYTES_MAX = 64 * 1024 - 64
+#: No answer of the API is as long.
+ANSWER_BYTES_MAX = 1 << 20
 _WRONG_KEY = frozenset({401, 403})
 
 

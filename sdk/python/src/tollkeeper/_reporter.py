@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tollkeeper._protocol import (
+    ANSWER_BYTES_MAX,
     BATCH_BYTES_MAX,
     BATCH_MAX,
     Answer,
@@ -32,13 +33,15 @@ logger = logging.getLogger("tollkeeper")
 _RETRY_SECONDS = 0.25
 _RETRY_SECONDS_MAX = 30.0
 _ATTEMPT_SECONDS = 10.0
+_GRACE_SECONDS = 0.25
 
 
 @dataclass(frozen=True)
 class Stats:
     """What became of the usage events of this process.
 
-    `rejected`: refused for good by Tollkeeper. `dropped`: never sent, as too many were waiting.
+    `pending`: in memory and in the spool. `rejected`: refused for good by Tollkeeper. `dropped`:
+    never sent, as too many were waiting, or until the close.
     """
 
     pending: int
@@ -67,10 +70,12 @@ class Reporter:
         self._url = f"{url}/v1/usage"
         self._headers = headers
         self._max_queue = max_queue
-        self._spool = Spool(Path(spool_dir)) if spool_dir is not None else None
+        self._spool = Spool(Path(spool_dir), max_queue) if spool_dir is not None else None
         self._forget()
         if self._spool is not None:
-            self._adopt(self._spool)
+            with self._changed:
+                self._spool.adopt()
+                self._start()
 
     def _forget(self) -> None:
         """Begin with nothing: at the start, and in the child of a fork."""
@@ -81,8 +86,10 @@ class Reporter:
         self._hurried = 0
         self._closing = False
         self._deadline = float("inf")
+        #: Of the thread that may go on; one that hung at a close finds another number here.
+        self._turn = 0
         self._thread: threading.Thread | None = None
-        self._http: httpx.Client | None = None
+        self._http: httpx.Client
 
     def put(self, event: Json) -> None:
         """Queue one event; returns at once."""
@@ -92,11 +99,10 @@ class Reporter:
                 self._rejected += 1
                 logger.error("usage lost: event %s is over 64 KiB", event["event_id"])
                 return
-            if len(self._pending) >= self._max_queue:
-                self._dropped += 1
-                logger.error("usage lost: %d events are waiting", len(self._pending))
-                return
-            self._pending.append(_Pending(event["event_id"], line, self._keep(line)))
+            if len(self._pending) < self._max_queue:
+                self._pending.append(_Pending(event["event_id"], line, self._keep(line)))
+            else:
+                self._put_aside(line)
             self._start()
             self._changed.notify_all()
 
@@ -107,7 +113,7 @@ class Reporter:
             self._start()
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: not self._pending, timeout_s)
+                return self._changed.wait_for(lambda: not self._left, timeout_s)
             finally:
                 self._hurried -= 1
 
@@ -120,34 +126,42 @@ class Reporter:
             self._deadline = time.monotonic() + timeout_s
             self._closing = True
             self._changed.notify_all()
-            thread = self._thread
-        if thread is None or not thread.is_alive():
+            thread, left = self._thread, self._left
+        if thread is not None and thread.is_alive():
+            if thread is not threading.current_thread():
+                thread.join(timeout_s + _GRACE_SECONDS)
+        elif left:
             self._run()  # at the interpreter's exit no thread can be started any more
-        elif thread is not threading.current_thread():
-            thread.join(timeout_s)
         with self._changed:
-            left = len(self._pending)
-            http, self._http = self._http, None
-            self._thread = None
-            self._closing = False
-            self._deadline = float("inf")
-            if self._spool is not None:
-                self._spool.close()
-        if http is not None and (thread is None or not thread.is_alive()):
-            http.close()
+            left = self._give_up()
         if left:
             kept = "they stay in the spool" if self._spool else "usage lost"
             logger.error("%s: %d events could not be delivered in time", kept, left)
         return left
 
+    def _give_up(self) -> int:
+        """Forget what is left, and the thread, should it hang; how many events that were."""
+        left = self._left
+        self._pending.clear()
+        if self._spool is not None:
+            self._spool.close()
+        else:
+            self._dropped += left
+        self._turn += 1
+        self._thread = None
+        self._closing = False
+        self._deadline = float("inf")
+        self._changed.notify_all()
+        return left
+
     def stats(self) -> Stats:
         """What became of the events so far."""
         with self._changed:
-            return Stats(len(self._pending), self._delivered, self._rejected, self._dropped)
+            return Stats(self._left, self._delivered, self._rejected, self._dropped)
 
     def after_fork(self) -> None:
         """In the child: what was pending is the parent's to deliver."""
-        _left_to_the_parent.append(self._http)
+        _left_to_the_parent.append(getattr(self, "_http", None))
         if self._spool is not None:
             self._spool.after_fork()
         self._forget()
@@ -161,16 +175,42 @@ class Reporter:
             logger.warning("the spool takes nothing, usage stays in memory: %s", error)
             return None
 
-    def _adopt(self, spool: Spool) -> None:
-        with self._changed:
-            for line, segment in spool.adopt():
+    def _put_aside(self, line: bytes) -> None:
+        """There is no room in memory."""
+        why = f"{len(self._pending)} events are waiting"
+        if self._spool is not None:
+            try:
+                self._spool.put_aside(line)
+            except OSError as error:
+                why = str(error)
+            else:
+                return
+        self._dropped += 1
+        logger.error("usage lost: %s", why)
+
+    @property
+    def _left(self) -> int:
+        """How many events are not settled, in memory and on disk."""
+        return len(self._pending) + (self._spool.waiting if self._spool else 0)
+
+    def _refill(self) -> bool:
+        """Whether anything is in memory, of what waits on disk if need be."""
+        while not self._pending and self._spool is not None:
+            try:
+                taken = self._spool.take()
+            except OSError as error:
+                logger.warning("a part of the spool cannot be read: %s", error)
+                continue
+            if taken is None:
+                return False
+            lines, segment = taken
+            for line in lines:
                 event_id = str(json.loads(line)["event_id"])
                 self._pending.append(_Pending(event_id, line, segment))
-            if self._pending:
-                self._start()
+        return bool(self._pending)
 
     def _start(self) -> None:
-        if self._pending and (self._thread is None or not self._thread.is_alive()):
+        if self._left and (self._thread is None or not self._thread.is_alive()):
             thread = threading.Thread(target=self._run, name="tollkeeper-usage", daemon=True)
             try:
                 thread.start()
@@ -179,30 +219,37 @@ class Reporter:
             self._thread = thread
 
     def _run(self) -> None:
-        wait_s = _RETRY_SECONDS
-        while batch := self._next_batch():
-            try:
-                progress = self._deliver(batch)
-            except Refused as error:
-                progress = self._refused(batch, error)
-            except Exception as error:  # losing usage is the worse mistake
-                logger.warning("usage is waiting to be delivered: %s", error)
-                progress = False
-            if progress:
-                wait_s = _RETRY_SECONDS
-            elif self._pause(wait_s):
-                wait_s = min(wait_s * 2, _RETRY_SECONDS_MAX)
-            else:
-                return
+        import httpx
 
-    def _next_batch(self) -> list[_Pending]:
+        turn, wait_s = self._turn, _RETRY_SECONDS
+        # A client of its own, not the loop's: at the exit of the interpreter a loop resolves no
+        # names any more, and that is when the last usage is sent.
+        with httpx.Client(headers=self._headers) as self._http:
+            while batch := self._next_batch(turn):
+                try:
+                    progress = self._deliver(batch)
+                except Refused as error:
+                    progress = self._refused(batch, error)
+                except Exception as error:  # losing usage is the worse mistake
+                    logger.warning("usage is waiting to be delivered: %s", error)
+                    progress = False
+                if progress:
+                    wait_s = _RETRY_SECONDS
+                elif self._pause(wait_s):
+                    wait_s = min(wait_s * 2, _RETRY_SECONDS_MAX)
+                else:
+                    return
+
+    def _next_batch(self, turn: int) -> list[_Pending]:
         """The oldest events, which stay queued until they are settled; none at the end."""
         with self._changed:
-            self._changed.wait_for(lambda: self._pending or self._closing)
+            self._changed.wait_for(lambda: turn != self._turn or self._refill() or self._closing)
             batch: list[_Pending] = []
             size = 0
             # By index: a collected stream may append meanwhile, which an iterator would not bear.
-            for index in range(min(len(self._pending), self._batch_max)):
+            for index in range(
+                min(len(self._pending), self._batch_max) if turn == self._turn else 0
+            ):
                 item = self._pending[index]
                 size += len(item.line) + 1
                 if batch and size > BATCH_BYTES_MAX:
@@ -241,7 +288,10 @@ class Reporter:
 
     def _settle(self, item: _Pending, *, rejected: bool) -> None:
         with self._changed:
-            self._pending.remove(item)
+            try:
+                self._pending.remove(item)
+            except ValueError:
+                return  # given up at a close meanwhile
             if rejected:
                 self._rejected += 1
             else:
@@ -257,20 +307,26 @@ class Reporter:
     def _post(self, body: bytes) -> Answer:
         import httpx
 
-        # A client of its own, not the loop's: at the exit of the interpreter a loop resolves no
-        # names any more, and that is when the last usage is sent.
-        http = self._http = self._http or httpx.Client(headers=self._headers)
         left = min(_ATTEMPT_SECONDS, max(0.1, self._deadline - time.monotonic()))
         try:
             try:
-                response = http.post(self._url, content=body, timeout=left)
+                return self._attempt(body, left)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 # A kept connection that the server had closed meanwhile.
-                response = http.post(self._url, content=body, timeout=left)
+                return self._attempt(body, left)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NoAnswer(repr(error)) from error
-        kind = response.headers.get("content-type", "")
-        return Answer(response.status_code, kind, response.content)
+
+    def _attempt(self, body: bytes, seconds: float) -> Answer:
+        # The time-out holds for each read only, and a server may drip.
+        end = time.monotonic() + seconds
+        content = b""
+        with self._http.stream("POST", self._url, content=body, timeout=seconds) as response:
+            for part in response.iter_bytes():
+                content += part
+                if len(content) > ANSWER_BYTES_MAX or time.monotonic() > end:
+                    raise NoAnswer("an answer without an end")
+        return Answer(response.status_code, response.headers.get("content-type", ""), content)
 
     def _pause(self, seconds: float) -> bool:
         """Wait before the next attempt; False when there is no time for one."""
