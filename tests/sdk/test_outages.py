@@ -103,9 +103,9 @@ def bad_url(request):
         yield url
 
 
-@pytest.fixture
-def plain(provider):
-    with OpenAI(base_url=provider.url + "/v1", api_key="sk-a", max_retries=0) as client:
+@pytest.fixture(scope="module")
+def plain(shared_provider):
+    with OpenAI(base_url=shared_provider.url + "/v1", api_key="sk-a", max_retries=0) as client:
         yield client
 
 
