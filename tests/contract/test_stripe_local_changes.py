@@ -139,6 +139,19 @@ def test_another_interval_begins_a_new_period_at_once(
     assert len(invoices(client, subscription)) == 2
 
 
+def test_a_new_anchor_credits_what_is_left_and_charges_the_period_whole(
+    client: stripe.StripeClient, clock: str
+) -> None:
+    for params, due in (({}, 1200), ({"quantity": 2}, 2400)):
+        on = client.v1.test_helpers.test_clocks.create({"frozen_time": START}).id
+        subscription = subscribe(client, on)
+        advance(client, on, START + 9 * DAY_S)
+        changed = change(client, subscription, billing_cycle_anchor={"type": "now"}, **params)
+        assert changed["items"].data[0].current_period_start == START + 9 * DAY_S
+        invoice = invoices(client, subscription)[1]
+        assert invoice.amount_paid == due - share(1200, PERIOD_S - 9 * DAY_S)
+
+
 def test_a_change_that_cannot_be_paid_is_undone_where_asked(
     server: LocalStripe, client: stripe.StripeClient, clock: str
 ) -> None:

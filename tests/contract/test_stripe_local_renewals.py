@@ -241,7 +241,7 @@ def test_a_trial_without_a_card_pauses_and_resumes(
     assert "customer.subscription.paused" in types_about(server, subscription.id)
     method = client.v1.payment_methods.attach("pm_card_visa", {"customer": customer}).id
     client.v1.customers.update(customer, {"invoice_settings": {"default_payment_method": method}})
-    client.v1.subscriptions.resume(subscription.id)
+    client.v1.subscriptions.resume(subscription.id, {"billing_cycle_anchor": {"type": "now"}})
     resumed = fresh(client, subscription)
     assert resumed.status == "active"
     assert "customer.subscription.resumed" in types_about(server, subscription.id)
@@ -322,3 +322,16 @@ def test_a_deleted_clock_ends_what_ran_on_it(client: stripe.StripeClient, clock:
     assert fresh(client, subscription).status == "canceled"
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.customers.create({"test_clock": clock})
+
+
+def test_a_deleted_customer_has_no_subscription_and_buys_nothing(
+    server: LocalStripe, client: stripe.StripeClient, clock: str
+) -> None:
+    subscription = subscribe(client, clock)
+    assert client.v1.customers.delete(subscription.customer).deleted
+    assert fresh(client, subscription).status == "canceled"
+    assert client.v1.customers.retrieve(subscription.customer).deleted
+    assert types_about(server, subscription.customer)[-1] == "customer.deleted"
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        open_session(client, customer=subscription.customer)
+    assert raised.value.code == "resource_missing"

@@ -30,6 +30,8 @@ class State:
 
     objects: dict[str, Json] = field(default_factory=dict)
     """Every object by id, oldest first, in Stripe's own shape."""
+    deleted: dict[str, Json] = field(default_factory=dict)
+    """By id, what is left of a deleted customer."""
     private: dict[str, Json] = field(default_factory=dict)
     """By object id, what Stripe knows of an object and does not show in it."""
     deliveries: dict[str, Json] = field(default_factory=dict)

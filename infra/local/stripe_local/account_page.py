@@ -38,6 +38,9 @@ class AccountPage:
             now=self._account.clock(),
             sessions=self._latest("checkout.session"),
             charges=self._latest("charge"),
+            charged_back={
+                d["charge"] for d in self._account.each("dispute") if not d["is_charge_refundable"]
+            },
             refunds=self._latest("refund"),
             disputes=[(d, is_open(d)) for d in self._latest("dispute")],
             subscriptions=self._latest("subscription"),

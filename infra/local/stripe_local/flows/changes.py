@@ -34,11 +34,10 @@ def update(account: Account, subscription: Json, fields: Json, cause: Cause) -> 
     _set_fields(account, subscription, fields)
     if "cancel_at_period_end" in fields or "cancel_at" in fields:
         _set_end(account, subscription, fields)
-    restart = _change_items(account, subscription, fields)
+    anew = fields.get("billing_cycle_anchor", {}).get("type") == "now"
+    restart = _change_items(account, subscription, fields, anew=anew) or anew
     if fields.get("trial_end") is not None:
         restart = _set_trial(account, subscription, fields["trial_end"]) or restart
-    if fields.get("billing_cycle_anchor") == "now":
-        restart = True
     if restart:
         _restart(account, subscription)
     invoice = _invoice_change(account, subscription, fields, restart=restart)
@@ -119,10 +118,17 @@ def _set_trial(account: Account, subscription: Json, end: int | str) -> bool:
     return False
 
 
-def _change_items(account: Account, subscription: Json, fields: Json) -> bool:
-    """Change, add and remove items, with their prorations; say whether a new period begins."""
+def _change_items(account: Account, subscription: Json, fields: Json, *, anew: bool) -> bool:
+    """Change, add and remove items, with their prorations; say whether a new period begins.
+
+    `anew`: one begins in any case. Then what is left of the old is credited for every item, and
+    what is new is charged whole.
+    """
     items: list[Json] = subscription["items"]["data"]
-    prorates = fields.get("proration_behavior", "create_prorations") != "none"
+    prorates = fields.get("proration_behavior", "create_prorations") != "none" and subscription[
+        "status"
+    ] not in ("trialing", "incomplete")
+    unchanged = {item["id"] for item in items}
     at = fields.get("proration_date") or account.now()
     interval = _interval(items[0])
     for change in fields.get("items", ()):
@@ -134,6 +140,7 @@ def _change_items(account: Account, subscription: Json, fields: Json) -> bool:
                 param="items[0][id]",
             )
         before = account.snapshot(old) if old else None
+        unchanged.discard(change.get("id"))
         if old is not None and change.get("deleted"):
             items.remove(old)
             after = None
@@ -142,8 +149,12 @@ def _change_items(account: Account, subscription: Json, fields: Json) -> bool:
         else:
             after = _new_item(account, subscription, change)
             items.append(after)
-        if prorates and subscription["status"] not in ("trialing", "incomplete"):
-            _prorate(account, subscription, before, after, at)
+        if prorates:
+            _prorate(account, subscription, before, after, at, anew=anew)
+    if prorates and anew:
+        for item in items:
+            if item["id"] in unchanged:
+                _prorate(account, subscription, item, None, at, anew=True)
     if not items:
         raise StripeError("A subscription must have at least one active item.", param="items")
     return _interval(items[0]) != interval
@@ -175,10 +186,16 @@ def _new_item(account: Account, subscription: Json, change: Json) -> Json:
 
 
 def _prorate(
-    account: Account, subscription: Json, before: Json | None, after: Json | None, at: int
+    account: Account,
+    subscription: Json,
+    before: Json | None,
+    after: Json | None,
+    at: int,
+    *,
+    anew: bool,
 ) -> None:
     period = before or after
-    if period is None or _same(before, after):
+    if period is None or (_same(before, after) and not anew):
         return
     whole = period["current_period_end"] - period["current_period_start"]
     left = Fraction(period["current_period_end"] - at, whole)
@@ -188,8 +205,11 @@ def _prorate(
         )
     if before is not None:
         _add_item(account, subscription, before, -left, "Unused time on")
-    # A period of another length begins anew: its price is charged whole, on its own line.
-    if after is not None and (before is None or _interval(before) == _interval(after)):
+    # A period that begins anew is charged whole, on its own line.
+    anew = anew or (
+        before is not None and after is not None and _interval(before) != _interval(after)
+    )
+    if after is not None and not anew:
         _add_item(account, subscription, after, left, "Remaining time on")
 
 

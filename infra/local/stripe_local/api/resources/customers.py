@@ -2,6 +2,7 @@
 
 from stripe.params import (
     CustomerCreateParams,
+    CustomerDeleteParams,
     CustomerListParams,
     CustomerRetrieveParams,
     CustomerUpdateParams,
@@ -12,7 +13,9 @@ from infra.local.stripe_local.api.call import Call, Route
 from infra.local.stripe_local.api.lists import list_objects
 from infra.local.stripe_local.errors import StripeError, not_simulated
 from infra.local.stripe_local.events import changed, emit
+from infra.local.stripe_local.flows import subscriptions
 from infra.local.stripe_local.flows.customers import create_customer
+from infra.local.stripe_local.flows.subscriptions import ENDED
 from infra.local.stripe_local.metadata import merge_metadata
 from infra.local.stripe_local.objects.customers import empty_address
 from infra.local.stripe_local.words import words
@@ -50,13 +53,30 @@ def _unset_empty(fields: Json) -> Json:
 
 def retrieve(call: Call) -> Json:
     """GET /v1/customers/{id}."""
+    if call.id in call.account.state.deleted:
+        return call.account.state.deleted[call.id]
     return call.account.get("customer", call.id)
+
+
+def delete(call: Call) -> Json:
+    """DELETE /v1/customers/{id}: subscriptions end, and only the id is left, as `deleted`."""
+    account = call.account
+    customer = account.get("customer", call.id)
+    with account.on_clock_of(customer):
+        for subscription in list(account.each("subscription")):
+            if subscription["customer"] == call.id and subscription["status"] not in ENDED:
+                subscriptions.cancel(account, subscription, call.cause)
+        emit(account, "customer.deleted", customer, cause=call.cause)
+    account.remove(call.id)
+    answer: Json = {"id": call.id, "object": "customer", "deleted": True}
+    account.state.deleted[call.id] = answer
+    return answer
 
 
 def update(call: Call) -> Json:
     """POST /v1/customers/{id}: metadata is merged, an empty value unsets."""
     _check(call)
-    customer = retrieve(call)
+    customer = call.account.get("customer", call.id)
     before = call.account.snapshot(customer)
     fields = dict(call.params)
     if "metadata" in fields:
@@ -97,5 +117,6 @@ ROUTES = (
     Route("POST", "/customers", CustomerCreateParams, create, "customer"),
     Route("GET", "/customers", CustomerListParams, list_all, "list:customer"),
     Route("GET", "/customers/{id}", CustomerRetrieveParams, retrieve, "customer"),
+    Route("DELETE", "/customers/{id}", CustomerDeleteParams, delete, "customer"),
     Route("POST", "/customers/{id}", CustomerUpdateParams, update, "customer"),
 )

@@ -185,9 +185,10 @@ def cancel(call: Call) -> Json:
 
 def resume(call: Call) -> Json:
     """POST /v1/subscriptions/{id}/resume: one that its trial's end has paused."""
+    known: Json = {"billing_cycle_anchor": {"type": "now"}, "proration_behavior": "none"}
     for name, value in call.params.items():
-        if (name, value) not in (("billing_cycle_anchor", "now"), ("proration_behavior", "none")):
-            raise not_simulated(f"{name}={value}")
+        if known.get(name) != value:
+            raise not_simulated(name)
     subscription = retrieve(call)
     if subscription["status"] != "paused":
         raise StripeError(
