@@ -107,6 +107,18 @@ def test_an_inquiry_takes_nothing_until_it_becomes_a_dispute(
     assert client.v1.disputes.retrieve(closed.id).status == "warning_closed"
 
 
+def test_what_is_refunded_during_an_inquiry_is_not_taken_again(
+    server: LocalStripe, client: stripe.StripeClient
+) -> None:
+    partly, fully = dispute_of(client, INQUIRY), dispute_of(client, INQUIRY)
+    client.v1.refunds.create({"charge": partly.charge, "amount": 200})
+    post(f"{server.url}/_local/disputes/{partly.id}/lose").raise_for_status()
+    taken = client.v1.disputes.retrieve(partly.id)
+    assert (taken.amount, taken.balance_transactions[0].amount) == (300, -300)
+    client.v1.refunds.create({"charge": fully.charge})
+    assert client.v1.disputes.retrieve(fully.id).status == "warning_closed"
+
+
 def test_a_warning_comes_before_any_dispute_and_ends_with_a_refund(
     server: LocalStripe, client: stripe.StripeClient
 ) -> None:

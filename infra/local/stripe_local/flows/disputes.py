@@ -50,9 +50,7 @@ def open_dispute(
     emit(account, "charge.updated", charge, previous={"disputed": False})
     if not inquiry:
         emit(account, "charge.dispute.funds_withdrawn", dispute)
-    for warning in account.each("radar.early_fraud_warning"):
-        if warning["charge"] == charge["id"]:
-            settle_warning(account, warning)
+    settle_warnings(account, charge)
     return dispute
 
 
@@ -107,8 +105,15 @@ def decide(account: Account, dispute: Json, *, won: bool, cause: Cause = _UNCAUS
 
 
 def _escalate(account: Account, dispute: Json) -> Json:
+    """The bank takes what was not refunded while it inquired."""
     before = account.snapshot(dispute)
-    dispute |= {"is_charge_refundable": False, "status": "needs_response"}
+    charge = account.get("charge", dispute["charge"])
+    left = charge["amount"] - charge["amount_refunded"]
+    dispute |= {
+        "amount": min(dispute["amount"], left),
+        "is_charge_refundable": False,
+        "status": "needs_response",
+    }
     dispute["payment_method_details"]["card"]["case_type"] = "chargeback"
     _book(account, dispute, taken=True)
     emit(account, "charge.dispute.updated", dispute, previous=changed(before, dispute))
@@ -154,12 +159,22 @@ def warn(account: Account, charge: Json) -> Json:
     return warning
 
 
-def settle_warning(account: Account, warning: Json) -> None:
-    """There is nothing left to do about a warning: the charge was refunded or disputed."""
-    if warning["actionable"]:
-        warning["actionable"] = False
-        previous = {"actionable": True}
-        emit(account, "radar.early_fraud_warning.updated", warning, previous=previous)
+def charge_refunded(account: Account, charge: Json) -> None:
+    """All was given back: inquiries and warnings about it have nothing left to ask for."""
+    for dispute in account.each("dispute"):
+        inquires = is_open(dispute) and dispute["status"].startswith("warning_")
+        if inquires and dispute["charge"] == charge["id"]:
+            decide(account, dispute, won=True)
+    settle_warnings(account, charge)
+
+
+def settle_warnings(account: Account, charge: Json) -> None:
+    """There is nothing left to do about its warnings: it was refunded or disputed."""
+    for warning in account.each("radar.early_fraud_warning"):
+        if warning["charge"] == charge["id"] and warning["actionable"]:
+            warning["actionable"] = False
+            previous = {"actionable": True}
+            emit(account, "radar.early_fraud_warning.updated", warning, previous=previous)
 
 
 def open_when_due(account: Account, arguments: Json) -> None:

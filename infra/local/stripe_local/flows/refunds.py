@@ -5,7 +5,7 @@ from infra.local.stripe_local.account import Account, Cause, Json
 from infra.local.stripe_local.errors import StripeError
 from infra.local.stripe_local.events import changed, emit
 from infra.local.stripe_local.flows.cards import card_of
-from infra.local.stripe_local.flows.disputes import settle_warning
+from infra.local.stripe_local.flows.disputes import charge_refunded
 from infra.local.stripe_local.money import show_amount
 from infra.local.stripe_local.objects import balance, refunds
 
@@ -38,9 +38,7 @@ def create_refund(
     emit(account, "refund.created", refund, cause=cause)
     emit(account, "charge.refunded", charge, cause=cause, previous=changed(before, charge))
     if charge["refunded"]:
-        for warning in account.each("radar.early_fraud_warning"):
-            if warning["charge"] == charge["id"]:
-                settle_warning(account, warning)
+        charge_refunded(account, charge)
     if fate != "succeeds":
         at = account.clock() + account.delayed_s
         clockwork.schedule(account, at, "refund.settle", id=refund["id"], fails=fate == "fails")
