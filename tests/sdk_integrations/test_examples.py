@@ -1,6 +1,7 @@
 """Every example of examples/sdk runs as it stands."""
 
 import asyncio
+import gc
 import time
 from typing import Any
 
@@ -127,3 +128,15 @@ def test_langchain(scripted: ScriptedTollkeeper) -> None:
 
     assert "rivers" in langchain_chain.main()
     expect_metered(scripted)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:pydantic", "ignore:unclosed:ResourceWarning")
+def test_litellm_completion(scripted: ScriptedTollkeeper) -> None:
+    from examples.sdk import litellm_completion
+
+    assert "rivers" in litellm_completion.main()
+    expect_metered(scripted)
+    scripted.limit = 0
+    assert litellm_completion.main() == f"You have reached today's limit. {scripted.url}/upgrade"
+    litellm_completion.litellm.in_memory_llm_clients_cache.flush_cache()
+    gc.collect()
