@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import pytest
 from tollkeeper import BlockedError, Tollkeeper, TollkeeperError, UnavailableError
-from tollkeeper._call import Check, Identity, Rates, ask_capped, drive
+from tollkeeper._asking import Check, Identity, Rates, ask_capped, drive
 from tollkeeper._types import Allowed
 
 from tests.support.scripted_tollkeeper import KEY, RESETS_AT
@@ -184,35 +184,37 @@ def test_a_meter_charges_what_was_reserved_unless_it_is_told(api, tk):
     assert failed["status"] == "error"
 
 
-@pytest.mark.parametrize("affordable", ["0.0105", "0.02", "0.09"])
-def test_a_cap_asks_at_most_twice_more_and_holds_no_more_than_there_is(affordable):
+@pytest.mark.parametrize("affordable", ["0.01004", "0.01006", "0.0105", "0.02", "0.09", "0.2099"])
+@pytest.mark.parametrize("least", [1, 100])
+def test_a_cap_asks_at_most_thrice_more_and_holds_no_more_than_there_is(affordable, least):
     """Against the arithmetic of a ledger: 10 micro-dollars an input token, 50 an output token."""
     wanted = Check(Identity("ada"), "openai", "m", 1_000, 4_000)
-    held, asked, rates = [], [], Rates()
+    fit = int((Decimal(affordable) - Decimal("0.01")) * 20_000)
+    rates = Rates()
+    for expected_asks in (4, 2):  # the price is known from the first time on
+        held, asked = [], []
 
-    def ask(check):
-        asked.append(check)
-        cost = (check.input_tokens * 10 + check.max_output_tokens * 50) / Decimal(10**6)
-        left = Decimal(affordable) - sum(held)
-        if cost > left:
-            usage = {"tier": "free", "windows": {}, "credits": []}
-            reason = {"code": "limit_reached", "window": "daily", "resets_at": RESETS_AT}
-            raise BlockedError(
-                {
-                    "reason": reason,
-                    "affordable_usd": str(left),
-                    "upgrade_message": "",
-                    "usage": usage,
-                }
-            )
-        held.append(cost)
-        return Allowed(f"r{len(held)}", cost)
+        def ask(check, held=held, asked=asked):
+            asked.append(check)
+            cost = (check.input_tokens * 10 + check.max_output_tokens * 50) / Decimal(10**6)
+            left = Decimal(affordable) - sum(held)
+            if cost > left:
+                usage = {"tier": "free", "windows": {}, "credits": []}
+                reason = {"code": "limit_reached", "window": "daily", "resets_at": RESETS_AT}
+                block = {"affordable_usd": str(left), "upgrade_message": "", "usage": usage}
+                raise BlockedError({"reason": reason, **block})
+            held.append(cost)
+            return Allowed(f"r{len(held)}", cost)
 
-    try:
-        reserved = drive(ask_capped(wanted, rates, 1), ask)
-    except BlockedError:
-        assert affordable == "0.0105"
-    else:
-        cost = (1_000 * 10 + reserved.max_output_tokens * 50) / Decimal(10**6)
-        assert cost <= sum(held) <= Decimal(affordable)
-    assert len(asked) <= 3
+        if fit < least:
+            with pytest.raises(BlockedError) as caught:
+                drive(ask_capped(wanted, rates, least), ask)
+            assert caught.value.affordable_usd == Decimal(affordable)
+            assert held == []
+            continue
+        reserved = drive(ask_capped(wanted, rates, least), ask)
+        # Of the first time's, one token's worth is held beside.
+        assert min(fit, 4_000) - 1 <= max(reserved.max_output_tokens, 1) <= fit
+        assert sum(held) <= Decimal(affordable)
+        assert len(asked) <= (expected_asks if fit > least else 4)
+        assert len(reserved.releases) == len(held) - 1

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import os
 import time
-from collections.abc import Awaitable, Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Callable, cast
+from typing import TYPE_CHECKING, Any
 
+from tollkeeper._asking import Check, Reserved
 from tollkeeper._endpoints import Endpoint
 from tollkeeper._estimate import TOKENS_PER_SECOND
 from tollkeeper._sse import EventSplitter, event_data
-from tollkeeper._types import Allowed, BlockedError, Json, TollkeeperError
+from tollkeeper._types import Json
 
 if TYPE_CHECKING:
     from tollkeeper._core import Core
@@ -30,42 +29,6 @@ _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyEr
 #: connection that the provider had closed; later, the provider was at work.
 _BROKEN = frozenset({"ReadError", "RemoteProtocolError", "CloseError"})
 _BROKEN_AT_WORK_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Identity:
-    """Whose call it is."""
-
-    user_id: str
-    tier: str | None = None
-
-
-@dataclass(frozen=True)
-class Check:
-    """What is asked before a call."""
-
-    identity: Identity
-    provider: str | None = None
-    model: str | None = None
-    input_tokens: int | None = None
-    max_output_tokens: int | None = None
-    amount_usd: Decimal | str | None = None
-
-
-@dataclass(frozen=True)
-class Reserved:
-    """What is held for a call. `releases`: held as well, and given back when the call settles."""
-
-    allowed: Allowed
-    max_output_tokens: int
-    releases: tuple[str, ...] = ()
-
-
-#: What a check raises where it does not allow.
-_NO = (BlockedError, TollkeeperError)
-
-#: Asks by yielding; it is sent what was allowed, and what was raised is thrown into it.
-Asking = Generator[Check, Allowed, Reserved]
 
 
 class Settlement:
@@ -309,106 +272,3 @@ def _causes(error: BaseException | None) -> set[str]:
         names.add(type(error).__name__)
         error = error.__cause__
     return names
-
-
-def ask_once(check: Check) -> Asking:
-    """Reserve the worst case."""
-    allowed = yield check
-    return Reserved(allowed, check.max_output_tokens or 0)
-
-
-def ask_capped(check: Check, rates: Rates, least: int) -> Asking:
-    """Reserve the worst case; where that does not fit, as much output as does (2 checks more).
-
-    Prices are not known here. They show in what was reserved for other numbers of tokens: where
-    they were seen before, the second check asks for what fits. Where not, it asks for a part, and
-    the third for as much more as the money that is left buys at that price. `least`: fewer output
-    tokens than these make no answer.
-    """
-    try:
-        return (yield from ask_once(check))
-    except BlockedError as error:
-        blocked = error
-    affordable, wanted = blocked.affordable_usd, check.max_output_tokens or 0
-    known = rates.output_for(check, affordable)
-    guess = known if known is not None else max(least, 16, wanted // 16)
-    guess = min(guess, wanted - 1)
-    if affordable <= 0 or guess < least:
-        raise blocked
-    try:
-        part = yield replace(check, max_output_tokens=guess)
-    except BlockedError:
-        guess = max(least, guess // 8)
-        try:
-            return Reserved((yield replace(check, max_output_tokens=guess)), guess)
-        except BlockedError:
-            raise blocked from None
-    # The input's share is in it too: one output token costs this much at most.
-    left = affordable - (part.reserved_usd or affordable)
-    more = min(wanted - guess, int(left * guess / part.reserved_usd)) if part.reserved_usd else 0
-    if known is not None or more < 1:
-        return Reserved(part, guess)
-    try:
-        rest = yield replace(check, input_tokens=0, max_output_tokens=more)
-    except _NO:
-        return Reserved(part, guess)
-    if part.reserved_usd and rest.reserved_usd:
-        rates.learn(check, guess, part.reserved_usd, more, rest.reserved_usd)
-    releases = (rest.reservation_id,) if rest.reservation_id else ()
-    return Reserved(part, guess + more, releases)
-
-
-def drive(asking: Asking, ask: Callable[[Check], Allowed]) -> Reserved:
-    """Let `asking` have its answers from a function that blocks."""
-    step: Callable[[], Check] = lambda: next(asking)  # noqa: E731
-    try:
-        while True:
-            check = step()
-            try:
-                step = functools.partial(asking.send, ask(check))
-            except _NO as no:
-                step = functools.partial(asking.throw, no)
-    except StopIteration as stop:
-        return cast(Reserved, stop.value)
-
-
-async def drive_async(asking: Asking, ask: Callable[[Check], Awaitable[Allowed]]) -> Reserved:
-    """Let `asking` have its answers from an async function."""
-    step: Callable[[], Check] = lambda: next(asking)  # noqa: E731
-    while True:
-        try:
-            check = step()
-        except StopIteration as stop:
-            return cast(Reserved, stop.value)
-        try:
-            step = functools.partial(asking.send, await ask(check))
-        except _NO as no:
-            step = functools.partial(asking.throw, no)
-
-
-class Rates:
-    """What a token was reserved at, by provider and model: learnt from capped calls."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str | None, str | None], tuple[Decimal, Decimal]] = {}
-
-    def output_for(self, check: Check, affordable: Decimal) -> int | None:
-        """How many output tokens fit beside the input; None where no price was seen."""
-        found = self._known.get((check.provider, check.model))
-        if found is None:
-            return None
-        per_input, per_output = found
-        return int((affordable - per_input * (check.input_tokens or 0)) / per_output)
-
-    def learn(
-        self, check: Check, output: int, cost: Decimal, more: int, more_cost: Decimal
-    ) -> None:
-        """From two reservations: of the input with some output, and of output alone."""
-        if not check.input_tokens:
-            return
-        per_output = more_cost / more
-        per_input = (cost - per_output * output) / check.input_tokens
-        if len(self._known) >= 1_000:
-            self._known.clear()
-        if per_input >= 0:
-            self._known[check.provider, check.model] = per_input, per_output

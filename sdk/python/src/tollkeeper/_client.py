@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
 from tollkeeper import _protocol
-from tollkeeper._call import Check
+from tollkeeper._asking import Check
 from tollkeeper._core import Core, GetName, SpoolDir
 from tollkeeper._meter import AsyncMeter, Meter
 from tollkeeper._reporter import Stats

@@ -18,7 +18,8 @@ from typing import Any, Callable, Optional, TypeVar, Union
 from urllib.parse import urlsplit
 
 from tollkeeper import _protocol
-from tollkeeper._call import Check, Identity, Rates, Settlement
+from tollkeeper._asking import Check, Identity, Rates
+from tollkeeper._call import Settlement
 from tollkeeper._engine import Engine
 from tollkeeper._protocol import Answer, NoAnswer, Request
 from tollkeeper._reporter import Reporter

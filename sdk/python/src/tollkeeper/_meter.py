@@ -8,7 +8,8 @@ from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tollkeeper._call import Check, Reserved, Settlement, ask_once, drive, drive_async
+from tollkeeper._asking import Check, Reserved, ask_once, drive, drive_async
+from tollkeeper._call import Settlement
 from tollkeeper._types import Allowed
 
 if TYPE_CHECKING:

@@ -13,23 +13,23 @@ import functools
 import inspect
 import logging
 import sys
-import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
-from tollkeeper._call import (
+from tollkeeper._asking import (
     Asking,
     Check,
     Identity,
-    ModelCall,
     Reserved,
     ask_capped,
     ask_once,
     drive,
     drive_async,
 )
+from tollkeeper._call import ModelCall
 from tollkeeper._endpoints import UNMETERED, Endpoint, endpoint_of, provider_of
+from tollkeeper._read_along import read_along
 from tollkeeper._types import Json
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ C = TypeVar("C")
 
 _IDENTITY = "_tollkeeper_identity"
 _PROVIDER = "_tollkeeper_provider"
-_CALL = "_tollkeeper_call"
 
 #: The call whose answer is being awaited here: what ties `post` to `_process_response`.
 _awaited: ContextVar[ModelCall | None] = ContextVar("tollkeeper_awaited", default=None)
@@ -306,100 +305,6 @@ def _fallback(call: ModelCall) -> None:
 
 
 def _observe(response: Any) -> None:
-    """Settle by an answer that is there, or read along while one comes."""
     call = _awaited.get()
-    if call is None:
-        return
-    if response.is_stream_consumed or response.is_closed:
-        call.answer(response.content)
-        return
-    call.answer(None)
-    cls: Any = type(response)
-    response.__class__ = _read_along(cls)
-    response.__dict__[_CALL] = call
-    # For a response that nobody reads to its end, nor closes.
-    weakref.finalize(response, call.end).atexit = False
-
-
-@functools.lru_cache(maxsize=None)  # noqa: UP033  # as long as the classes themselves
-def _read_along(cls: Any) -> type:
-    """A response class whose bytes are read along by the call that they settle."""
-    names = {"__module__": cls.__module__, "__qualname__": cls.__qualname__}
-    own = {**_reading(cls), **_reading_async(cls), **_closing(cls)}
-    return type(cls.__name__, (cls,), {**names, **own})
-
-
-def _is_events(response: Any) -> bool:
-    return "text/event-stream" in response.headers.get("content-type", "")
-
-
-def _reading(cls: Any) -> dict[str, Any]:
-    def iter_bytes(self: Any, chunk_size: int | None = None) -> Iterator[bytes]:
-        call: ModelCall = getattr(self, _CALL)
-        events = _is_events(self)
-        chunks = cls.iter_bytes(self, chunk_size)
-        try:
-            while True:
-                call.reading = True
-                try:
-                    chunk = next(chunks)
-                except StopIteration:
-                    break
-                finally:
-                    call.reading = False
-                yield from call.feed(chunk, events=events)
-            rest = call.rest(events=events)
-            if rest:
-                yield rest
-        finally:
-            chunks.close()
-            call.end()
-
-    return {"iter_bytes": iter_bytes}
-
-
-def _reading_async(cls: Any) -> dict[str, Any]:
-    async def aiter_bytes(self: Any, chunk_size: int | None = None) -> AsyncIterator[bytes]:
-        call: ModelCall = getattr(self, _CALL)
-        events = _is_events(self)
-        chunks = cls.aiter_bytes(self, chunk_size)
-        try:
-            while True:
-                call.reading = True
-                try:
-                    chunk = await chunks.__anext__()
-                except StopAsyncIteration:
-                    break
-                finally:
-                    call.reading = False
-                for piece in call.feed(chunk, events=events):
-                    yield piece
-            rest = call.rest(events=events)
-            if rest:
-                yield rest
-        finally:
-            call.end()
-            await chunks.aclose()
-
-    return {"aiter_bytes": aiter_bytes}
-
-
-def _closing(cls: Any) -> dict[str, Any]:
-    # Also called from within the reading at the end of a body, whose last bytes are still to come.
-    def close(self: Any) -> None:
-        try:
-            cls.close(self)
-        finally:
-            call: ModelCall = getattr(self, _CALL)
-            if not call.reading:
-                call.end()
-
-    async def aclose(self: Any) -> None:
-        try:
-            await cls.aclose(self)
-        finally:
-            call: ModelCall = getattr(self, _CALL)
-            if not call.reading:
-                call.end()
-
-    return {"close": close, "aclose": aclose}
+    if call is not None:
+        read_along(response, call)
