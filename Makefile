@@ -48,15 +48,21 @@ $(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyp
 	@$(UV) pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
 	@touch $@
 
+# pyright, which reads types in another way than mypy does, is an npm package.
+tests/typing/node_modules/.done: tests/typing/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  cd tests/typing && npm ci --silent --no-audit --no-fund && touch node_modules/.done; \
+	else echo "there is no npm: the test of the types that pyright sees is skipped"; fi
+
 .PHONY: setup
-setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Install everything that the other targets need
+setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done ## Install everything that the other targets need
 
 .PHONY: dev
 dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
 	@$(BIN)/python -m infra.local $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Run all tests (ARGS="-k name" for some)
+test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done ## Run all tests (ARGS="-k name" for some)
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 

@@ -1,42 +1,11 @@
-"""What the package promises as a package: types, and an import that costs little."""
+"""What the package promises as a package: what it imports, and what it answers."""
 
+import inspect
 import subprocess
 import sys
 
-#: A method with overloads, as those of openai have; openai's own take mypy a minute to read.
-CALLER = """
-from typing import Literal, overload
-from tollkeeper import Tollkeeper
-
-class Completions:
-    @overload
-    def create(self, *, model: str) -> int: ...
-    @overload
-    def create(self, *, model: str, stream: Literal[True]) -> list[bytes]: ...
-    def create(self, *, model: str, stream: bool = False) -> int | list[bytes]:
-        return [] if stream else len(model)
-
-tk = Tollkeeper("http://127.0.0.1:1", "tk_a_b")
-client: Completions = tk.wrap_client(Completions())
-create = tk.wrap(client.create)
-answer: int = create(model="m")
-stream: list[bytes] = create(model="m", stream=True)
-percent: int | None = tk.get_usage("ada").daily_percent
-"""
-WRONG = CALLER + "create(modell='m')\nwrong: str = create(model='m', messages=[])\n"
-
-
-def test_a_callers_file_sees_the_wrapped_types(tmp_path):
-    from mypy import api
-
-    def errors(code):
-        (tmp_path / "caller.py").write_text(code)
-        cache = f"--cache-dir={tmp_path / 'cache'}"
-        output = api.run(["--strict", "--config-file=", cache, str(tmp_path / "caller.py")])[0]
-        return [line for line in output.splitlines() if " error: " in line]
-
-    assert errors(CALLER) == []
-    assert {line.split(":")[1] for line in errors(WRONG)} == {"19", "20"}
+from openai import OpenAI
+from tollkeeper import Wrapped
 
 
 def test_importing_it_imports_neither_a_vendor_nor_httpx():
@@ -45,3 +14,20 @@ def test_importing_it_imports_neither_a_vendor_nor_httpx():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()
     assert not {"httpx", "openai", "anthropic", "pydantic", "anyio"} & set(names)
+
+
+def test_what_wrap_answers_looks_like_the_method_and_names_its_user(tk, api, provider):
+    with OpenAI(base_url=provider.url + "/v1", api_key="sk-a", max_retries=0) as client:
+        method = client.chat.completions.create
+        create = tk.wrap(method)
+        assert isinstance(create, Wrapped)
+        assert (create.__name__, create.__doc__) == ("create", method.__doc__)
+        assert inspect.signature(create) == inspect.signature(method)
+        request = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "hi"}]}
+        create.for_user("ada", tier="pro")(**request)
+        with tk.user("bob"):
+            create(**request)
+            create(**request, tollkeeper_user="eve")
+            create(**request, tollkeeper_tier="free")
+    assert [c["user_id"] for c in api.checks] == ["ada", "bob", "eve", "bob"]
+    assert [c.get("tier") for c in api.checks] == ["pro", None, None, "free"]

@@ -14,6 +14,7 @@ from tollkeeper._meter import AsyncMeter, Meter
 from tollkeeper._reporter import Stats
 from tollkeeper._types import Allowed, BlockedError, TollkeeperError, UnavailableError, Usage
 from tollkeeper._version import __version__
+from tollkeeper._wrapped import Wrapped
 
 __all__ = [
     "Allowed",
@@ -26,5 +27,6 @@ __all__ = [
     "TollkeeperError",
     "UnavailableError",
     "Usage",
+    "Wrapped",
     "__version__",
 ]

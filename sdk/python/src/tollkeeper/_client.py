@@ -18,13 +18,13 @@ from tollkeeper._core import Core, GetName, SpoolDir
 from tollkeeper._meter import AsyncMeter, Meter
 from tollkeeper._reporter import Stats
 from tollkeeper._types import Allowed, Usage
+from tollkeeper._wrapped import F, Wrapped
 
 if TYPE_CHECKING:
     from typing_extensions import Literal
 
 logger = logging.getLogger("tollkeeper")
 
-F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C")
 
 _FLUSH_SECONDS = 5.0
@@ -77,12 +77,14 @@ class _Client:
         """Within the `with` block, and in tasks started there, calls are this user's."""
         return self._core.user(user_id, tier=tier)
 
-    def wrap(self, fn: F, *, provider: str | None = None) -> F:
-        """A metered twin of a method such as `client.chat.completions.create`, of the same type.
+    def wrap(self, fn: F, *, provider: str | None = None) -> Wrapped[F]:
+        """A metered twin of a method such as `client.chat.completions.create`.
 
-        It also takes `tollkeeper_user=` and `tollkeeper_tier=`. `provider` is whose prices hold;
-        left out, it comes from the client's base URL. The twin raises BlockedError at a limit.
-        Raises TypeError for a function that is no method of an openai or anthropic client.
+        It is called as the method is, and also takes `tollkeeper_user=` and `tollkeeper_tier=`.
+        Type checkers see the method's own overloads and not these two: where types are checked, say
+        `wrapped.for_user("ada", tier="free")(...)` or `with tk.user("ada"):`. `provider` is whose
+        prices hold; left out, it comes from the client's base URL. The twin raises BlockedError at
+        a limit. Raises TypeError for a function that is no method of an openai or anthropic client.
         """
         from tollkeeper._metered import metered_function
 

@@ -31,13 +31,13 @@ from tollkeeper._call import ModelCall
 from tollkeeper._endpoints import UNMETERED, Endpoint, endpoint_of, provider_of
 from tollkeeper._read_along import read_along
 from tollkeeper._types import Json
+from tollkeeper._wrapped import F, Wrapped
 
 if TYPE_CHECKING:
     from tollkeeper._core import Core
 
 logger = logging.getLogger("tollkeeper")
 
-F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C")
 
 _IDENTITY = "_tollkeeper_identity"
@@ -62,11 +62,10 @@ def metered_client(core: Core, client: C, provider: str | None) -> C:
     return twin
 
 
-def metered_function(core: Core, fn: F, provider: str | None) -> F:
+def metered_function(core: Core, fn: F, provider: str | None) -> Wrapped[F]:
     """A metered twin of a method such as `client.chat.completions.create`.
 
-    It also takes `tollkeeper_user=` and `tollkeeper_tier=`. Raises TypeError for a function that is
-    no such method.
+    Raises TypeError for a function that is no such method.
     """
     resource: Any = getattr(fn, "__self__", None)
     client = getattr(resource, "_client", None)
@@ -79,7 +78,6 @@ def metered_function(core: Core, fn: F, provider: str | None) -> F:
     client = metered_client(core, client, provider)
     usual = getattr(type(resource)(client), name)
 
-    @functools.wraps(fn)
     def metered(
         *args: Any,
         tollkeeper_user: str | None = None,
@@ -94,7 +92,7 @@ def metered_function(core: Core, fn: F, provider: str | None) -> F:
         mine.__dict__[_IDENTITY] = identity
         return getattr(type(resource)(mine), name)(*args, **kwargs)
 
-    return cast(F, metered)
+    return Wrapped(fn, metered)
 
 
 def _twin(client: C, cls: Any) -> C:
