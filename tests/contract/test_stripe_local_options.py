@@ -17,6 +17,7 @@ from tests.support.stripe_local import (
     open_session,
     post,
     press,
+    reload,
     types_about,
 )
 
@@ -38,10 +39,6 @@ def promote(client: stripe.StripeClient, code: str, **coupon: Any) -> Any:
     made = client.v1.coupons.create({"duration": "once", **coupon})
     params: Any = {"promotion": {"type": "coupon", "coupon": made.id}, "code": code}
     return client.v1.promotion_codes.create(params)
-
-
-def reload(client: stripe.StripeClient, session: Any, *expand: str) -> Any:
-    return client.v1.checkout.sessions.retrieve(session.id, {"expand": list(expand)})
 
 
 # --- Promotion codes -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from html.parser import HTMLParser
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
@@ -36,6 +37,33 @@ PLAN: dict[str, Any] = {
     },
     "quantity": 1,
 }
+
+
+class Page(HTMLParser):
+    """The ids, the buttons and the text of a page."""
+
+    def __init__(self, answer: httpx.Response) -> None:
+        super().__init__()
+        self.elements: dict[str, tuple[str, dict[str, str | None]]] = {}
+        self.scripts = 0
+        self.form_action: str | None = None
+        self.words: list[str] = []
+        self.feed(answer.text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if found.get("id"):
+            self.elements[str(found["id"])] = (tag, found)
+        self.scripts += tag == "script" or any(name.startswith("on") for name in found)
+        if tag == "form":
+            self.form_action = found.get("action")
+
+    def handle_data(self, data: str) -> None:
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
 
 
 def client_of(server: LocalStripe) -> stripe.StripeClient:
@@ -74,6 +102,24 @@ def types_about(server: LocalStripe, object_id: str) -> list[str]:
     """The types of the events about an object, oldest first."""
     events = list(server.account.each("event"))[::-1]
     return [e["type"] for e in events if e["data"]["object"]["id"] == object_id]
+
+
+def events_since(server: LocalStripe, mark: int) -> list[str]:
+    """The types of the events after the first `mark`, oldest first."""
+    return [event["type"] for event in list(server.account.each("event"))[::-1]][mark:]
+
+
+def count_events(server: LocalStripe) -> int:
+    return sum(1 for _ in server.account.each("event"))
+
+
+def reload(client: stripe.StripeClient, session: Any, *expand: str) -> Any:
+    return client.v1.checkout.sessions.retrieve(session.id, {"expand": list(expand)})
+
+
+def find_event(client: stripe.StripeClient, kind: str, session: Any) -> Any:
+    events = client.v1.events.list({"type": kind}).data
+    return next((event for event in events if event.data.object["id"] == session.id), None)
 
 
 def get(url: str, **more: Any) -> httpx.Response:
