@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
-LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit
+LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit requirements/sdk-oldest
 # Arguments for the command of a target: make dev ARGS=--help, make test ARGS="-k reserve"
 ARGS ?=
 
@@ -66,6 +66,16 @@ test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 
+.venv-oldest/.done: requirements/sdk-oldest.txt $(VENV)/.tools
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-oldest
+	@$(UV) pip install --quiet --python .venv-oldest/bin/python --require-hashes -r requirements/sdk-oldest.txt
+	@$(UV) pip install --quiet --python .venv-oldest/bin/python --no-deps --no-build-isolation -e layers/core -e sdk/python -e .
+	@touch $@
+
+.PHONY: sdk-oldest
+sdk-oldest: .venv-oldest/.done ## Nightly: the SDK's tests with the oldest openai, anthropic and httpx
+	@.venv-oldest/bin/python -m pytest tests/sdk --ignore tests/sdk/test_wheel.py $(ARGS)
+
 .PHONY: mutants
 mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)
@@ -117,4 +127,4 @@ lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 
 .PHONY: clean
 clean: ## Remove the environments and everything that was built
-	rm -rf $(VENV) .venv-sam .venv-audit .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-sam .venv-audit .venv-oldest .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

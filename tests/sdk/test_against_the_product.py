@@ -6,7 +6,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
@@ -14,6 +13,7 @@ from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper, TollkeeperErro
 from tollkeeper_core.domain.ledger import Grant
 
 from tests.sdk.real_tollkeeper import KEY, clock, config, real_tollkeeper
+from tests.support.vendor_http import vendor_http
 
 CENT = 10_000_000
 MODEL, CLAUDE = "gpt-4o-mini", "claude-haiku-4-5"
@@ -53,7 +53,7 @@ class Provider:
         self.sent = []
 
     def transport(self):
-        return httpx2.MockTransport(self._answer)
+        return vendor_http.MockTransport(self._answer)
 
     def _answer(self, request):
         body = json.loads(request.read())
@@ -70,7 +70,7 @@ class Provider:
         else:
             used = {"input_tokens": 8, "output_tokens": most}
             answer = {"type": "message", "content": [], "usage": used}
-        return httpx2.Response(200, json={"id": "1", "model": body["model"], **answer})
+        return vendor_http.Response(200, json={"id": "1", "model": body["model"], **answer})
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ def provider():
 
 @pytest.fixture
 def openai(provider):
-    http = httpx2.Client(transport=provider.transport())
+    http = vendor_http.Client(transport=provider.transport())
     with OpenAI(base_url="http://p/v1", api_key="k", http_client=http, max_retries=0) as client:
         yield client
 
 
 @pytest.fixture
 def anthropic(provider):
-    http = httpx2.Client(transport=provider.transport())
+    http = vendor_http.Client(transport=provider.transport())
     with Anthropic(base_url="http://p", api_key="k", http_client=http, max_retries=0) as client:
         yield client
 
@@ -209,7 +209,7 @@ def test_a_cap_on_messages_leaves_thinking_its_budget(capping, real, provider, a
 
 def test_a_cap_in_an_event_loop(real, provider):
     async def run():
-        http = httpx2.AsyncClient(transport=provider.transport())
+        http = vendor_http.AsyncClient(transport=provider.transport())
         client = AsyncOpenAI(base_url="http://p/v1", api_key="k", http_client=http, max_retries=0)
         async with (
             AsyncTollkeeper(real.url, KEY, timeout_s=10, on_partial="cap") as tk,

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
 from tollkeeper import AsyncTollkeeper, Tollkeeper
@@ -15,6 +14,7 @@ from tests.sdk.conversations import CONVERSATIONS
 from tests.sdk.conversations.conversation import Conversation
 from tests.sdk.real_tollkeeper import KEY, RealTollkeeper, config, real_tollkeeper
 from tests.support.redis_stack import RedisStack
+from tests.support.vendor_http import vendor_http
 
 SYNC = {"openai": openai.OpenAI, "anthropic": anthropic.Anthropic}
 ASYNC = {"openai": openai.AsyncOpenAI, "anthropic": anthropic.AsyncAnthropic}
@@ -63,7 +63,7 @@ async def seen_of_async(call: Any, conversation: Conversation) -> Any:
 def talk(tk: Tollkeeper, conversation: Conversation) -> tuple[Any, Any]:
     """What the caller sees of it unwrapped, and wrapped."""
     with (
-        httpx2.Client(transport=conversation.transport()) as http,
+        vendor_http.Client(transport=conversation.transport()) as http,
         SYNC[conversation.vendor](
             api_key="sk-a", base_url=conversation.base_url, http_client=http, max_retries=0
         ) as client,
@@ -75,7 +75,7 @@ def talk(tk: Tollkeeper, conversation: Conversation) -> tuple[Any, Any]:
 
 async def talk_async(tk: AsyncTollkeeper, conversation: Conversation) -> tuple[Any, Any]:
     async with (
-        httpx2.AsyncClient(transport=conversation.transport()) as http,
+        vendor_http.AsyncClient(transport=conversation.transport()) as http,
         ASYNC[conversation.vendor](
             api_key="sk-a", base_url=conversation.base_url, http_client=http, max_retries=0
         ) as client,

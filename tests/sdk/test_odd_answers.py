@@ -4,10 +4,11 @@ import json
 import time
 
 import httpx
-import httpx2
 import pytest
 from anthropic import Anthropic
 from openai import APIError, InternalServerError, OpenAI
+
+from tests.support.vendor_http import vendor_http
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "rivers?"}]}
 COUNTED = {"prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13}
@@ -60,7 +61,7 @@ def sse(*events):
 def named_sse(*events):
     """Anthropic's; its package brings an HTTP client of its own."""
     pieces = (f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in events)
-    return httpx2.Response(200, content=pieces, headers=STREAM)
+    return vendor_http.Response(200, content=pieces, headers=STREAM)
 
 
 def whole(body, status=200):
@@ -123,7 +124,10 @@ def anthropic_of(tk):
 
     def of(*answers):
         plain = Anthropic(
-            base_url="http://p", api_key="k", max_retries=0, http_client=script(httpx2, *answers)
+            base_url="http://p",
+            api_key="k",
+            max_retries=0,
+            http_client=script(vendor_http, *answers),
         )
         made.append(plain)
         return tk.wrap_client(plain)

@@ -175,7 +175,8 @@ def test_with_options_raw_responses_and_helpers_stay_metered(tk, api, provider, 
             model=MODEL, messages=ASK
         ) as response:
             response.read()
-        with client.chat.completions.stream(model=MODEL, messages=ASK) as stream:
+        chat = client.chat if hasattr(client.chat.completions, "stream") else client.beta.chat
+        with chat.completions.stream(model=MODEL, messages=ASK) as stream:
             stream.get_final_completion()
     assert tk.flush(5)
     calls = provider.calls[-4:]

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_EVEN
 from typing import Any
 
-import httpx2
 from genai_prices import extract_usage
+
+from tests.support.vendor_http import vendor_http
 
 Json = dict[str, Any]
 #: An answer's events, by the request that came: some depend on what it asks for.
@@ -63,11 +64,11 @@ class Conversation:
         """The same in another guise."""
         return replace(self, name=f"{self.name}, {suffix}", **changes)
 
-    def transport(self) -> httpx2.MockTransport:
+    def transport(self) -> vendor_http.MockTransport:
         """Answers every request with this."""
-        return httpx2.MockTransport(self._respond)
+        return vendor_http.MockTransport(self._respond)
 
-    def _respond(self, request: httpx2.Request) -> httpx2.Response:
+    def _respond(self, request: vendor_http.Request) -> vendor_http.Response:
         kind = "application/json"
         if callable(self.answer):
             kind = "text/event-stream; charset=utf-8"
@@ -87,11 +88,11 @@ class Conversation:
             pieces = [whole[at : at + self.cut] for at in range(0, len(whole), self.cut)]
         else:
             pieces = list(events)
-        return httpx2.Response(self.status, headers=headers, stream=Pieces(pieces))
+        return vendor_http.Response(self.status, headers=headers, stream=Pieces(pieces))
 
 
 @dataclass
-class Pieces(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+class Pieces(vendor_http.SyncByteStream, vendor_http.AsyncByteStream):
     """A body in exactly these pieces."""
 
     pieces: Sequence[bytes] = field(default_factory=list)

@@ -99,8 +99,13 @@ def _twin(client: C, cls: Any) -> C:
     twin = cls.__new__(cls)
     for name, value in vars(client).items():
         # Resources hold the client that they were made for; the twin makes its own when asked.
-        if not isinstance(inspect.getattr_static(cls, name, None), functools.cached_property):
-            twin.__dict__[name] = value
+        if isinstance(inspect.getattr_static(cls, name, None), functools.cached_property):
+            continue
+        if getattr(value, "_client", None) is client:
+            # Made with the client, and not when asked for: they would go on sending unmetered.
+            package = cls.__module__.partition(".")[0]
+            raise TypeError(f"this version of {package} is older than what can be metered")
+        twin.__dict__[name] = value
     return cast(C, twin)
 
 
