@@ -335,3 +335,16 @@ def test_a_deleted_customer_has_no_subscription_and_buys_nothing(
     with pytest.raises(stripe.InvalidRequestError) as raised:
         open_session(client, customer=subscription.customer)
     assert raised.value.code == "resource_missing"
+
+
+def test_what_was_drafted_before_the_end_is_not_charged_after_it(
+    client: stripe.StripeClient, clock: str
+) -> None:
+    gone, canceled, kept = (subscribe(client, clock) for _ in range(3))
+    advance(client, clock, moment(2, 28))
+    client.v1.customers.delete(gone.customer)
+    client.v1.subscriptions.cancel(canceled.id)
+    advance(client, clock, moment(2, 28, 13))
+    for each in (gone, canceled):
+        assert [i.status for i in invoices(client, each)] == ["paid", "draft"]
+    assert [i.status for i in invoices(client, kept)] == ["paid", "paid"]

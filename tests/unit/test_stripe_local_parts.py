@@ -131,6 +131,20 @@ def test_jobs_run_in_the_order_of_their_time_and_not_before() -> None:
     assert account.state.jobs == []
 
 
+def test_a_job_about_what_is_gone_does_not_stop_the_clock() -> None:
+    account = Account(clock=lambda: 1000.0)
+    ran: list[str] = []
+    jobs: dict[str, Any] = {
+        "read": lambda account, arguments: account.get("charge", arguments["id"]),
+        "note": lambda _, arguments: ran.append(arguments["id"]),
+    }
+    schedule(account, 990, "read", id="ch_gone")
+    schedule(account, 995, "note", id="later")
+    run_due(account, jobs)
+    assert ran == ["later"]
+    assert account.state.jobs == []
+
+
 def test_ids_are_never_used_twice(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
     first = Account(seed=1, file=file)

@@ -122,6 +122,10 @@ def finalize(account: Account, arguments: Json) -> None:
     subscription = subscriptions.subscription_of(account, invoice)
     if invoice["status"] != "draft" or subscription is None:
         return
+    if subscription["status"] in ENDED:
+        invoice["auto_advance"] = False
+        emit(account, "invoice.updated", invoice, previous={"auto_advance": True})
+        return
     pause = _pause(subscription)
     if pause == "void":
         invoices.finalize(account, invoice)
