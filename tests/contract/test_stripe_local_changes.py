@@ -110,6 +110,33 @@ def test_a_downgrade_leaves_a_credit_that_later_invoices_use(
     assert client.v1.customers.retrieve(subscription.customer).balance == 400 - credit
 
 
+def test_a_preview_is_what_comes_and_changes_nothing(
+    server: LocalStripe, client: stripe.StripeClient, clock: str
+) -> None:
+    subscription = subscribe(client, clock)
+    advance(client, clock, START + 10 * DAY_S)
+    dear = price(client, 3000)
+    count = len(server.account.state.objects)
+    item: Any = {"id": subscription["items"].data[0].id, "price": dear}
+
+    def preview(**details: Any) -> Any:
+        params: Any = {"subscription": subscription.id}
+        if details:
+            params["subscription_details"] = {"items": [item], **details}
+        return client.v1.invoices.create_preview(params)
+
+    assert preview().total == 1200
+    later = preview(proration_behavior="create_prorations")
+    at_once = preview(proration_behavior="always_invoice")
+    assert preview(proration_behavior="none").total == 3000
+    assert later.total == 3000 + at_once.total
+    assert (later.status, later.id.startswith("upcoming_in_")) == ("draft", True)
+    assert fresh(client, subscription) == subscription
+    assert len(server.account.state.objects) == count
+    change(client, subscription, price=dear, proration_behavior="always_invoice")
+    assert invoices(client, subscription)[1].amount_paid == at_once.total
+
+
 def test_another_quantity_is_prorated_and_none_is_where_asked(
     client: stripe.StripeClient, clock: str
 ) -> None:

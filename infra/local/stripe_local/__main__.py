@@ -4,8 +4,15 @@ import argparse
 from pathlib import Path
 
 from infra.local.stripe_local.account import DELAYED_S
-from infra.local.stripe_local.chaos import parse
+from infra.local.stripe_local.chaos import Chaos, parse
 from infra.local.stripe_local.server import LocalStripe
+
+
+def _chaos(text: str) -> Chaos:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main() -> None:
@@ -18,7 +25,7 @@ def main() -> None:
     parser.add_argument("--delayed-s", type=float, default=DELAYED_S, help="bank debits settle in")
     parser.add_argument(
         "--chaos",
-        type=parse,
+        type=_chaos,
         metavar="seed=7,drop=10,double=20,shuffle_s=2,late=5,late_s=30",
         help="how webhooks go astray: percentages and seconds",
     )

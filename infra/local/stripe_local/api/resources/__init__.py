@@ -12,6 +12,7 @@ from infra.local.stripe_local.api.resources import (
     payment_methods,
     payments,
     portal,
+    previews,
     refunds,
     sessions,
     subscriptions,
@@ -33,6 +34,7 @@ ROUTES: tuple[Route, ...] = (
     *invoices.ROUTES,
     *test_clocks.ROUTES,
     *portal.ROUTES,
+    *previews.ROUTES,
     *webhook_endpoints.ROUTES,
     *events.ROUTES,
 )
