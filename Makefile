@@ -76,6 +76,10 @@ test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.
 sdk-oldest: .venv-oldest/.done ## Nightly: the SDK's tests with the oldest openai, anthropic and httpx
 	@.venv-oldest/bin/python -m pytest tests/sdk --ignore tests/sdk/test_wheel.py $(ARGS)
 
+.PHONY: sdk-pythons
+sdk-pythons: $(VENV)/.dev ## Nightly: the SDK's examples on Python 3.9 and 3.13 (root, Debian)
+	@$(BIN)/python -m tests.sdk_pythons
+
 .PHONY: mutants
 mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)

@@ -24,7 +24,7 @@ def stack(lines: list[str]) -> Iterator[LocalStack]:
         lines.append(f"{source} {line}")
 
     with LocalStack(Settings(token_delay_ms=0, verbose=True), on_line=keep) as running:
-        print(f"local cloud ready in {running.started_in_s:.1f} s", file=sys.stderr)  # noqa: T201
+        print(f"local cloud ready in {running.started_in_s:.1f} s", file=sys.stderr)
         yield running
 
 
