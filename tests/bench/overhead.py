@@ -8,14 +8,17 @@ from random import Random
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.scripts import script as load_script
 from tollkeeper_core.domain.periods import cutoffs, periods_at
+from upstash_ratelimit import FixedWindow, Ratelimit
+from upstash_redis import Redis
 
-from tests.bench.findings import Finding, milliseconds
+from tests.bench.findings import Finding, Target, milliseconds
 from tests.bench.functions import Functions
 from tests.bench.scale import Scale
-from tests.bench.timing import Cost, Spread, Turn, race, wall, wall_ratio
+from tests.bench.timing import Cost, Race, Spread, Turn, race, wall, wall_ratio
 from tests.bench.world import CONFIG, HOLD_MS, HOLD_NANO, NOW_MS, World
 
 SECTION = "What Python adds to a check"
+STOCK = Target(0.8)
 
 
 def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> Iterator[Finding]:
@@ -26,7 +29,11 @@ def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> It
         "bare": _bare(world, scale),
         "get": _get(world, scale),
     }
-    costs = race(contenders, scale.rounds, rng)
+    with Redis(world.url, world.token, rest_retries=0, allow_telemetry=False) as stock:
+        contenders["stock"] = _bare(world, scale, stock, "overhead stock")
+        contenders["ratelimit"] = _ratelimit(world, scale, stock)
+        costs = race(contenders, scale.rounds, rng)
+    yield from _against_the_stock_client(costs)
     bare = milliseconds(wall(costs["bare"]))
     for name, what in (("handler", "intercept's handler"), ("store", "the store's reserve")):
         times = f"{milliseconds(wall(costs[name]))} against {bare}"
@@ -45,6 +52,28 @@ def measure(world: World, functions: Functions, scale: Scale, rng: Random) -> It
     yield Finding(SECTION, "a bare EVALSHA against a GET", ratio, "×", inside)
 
 
+def _against_the_stock_client(costs: Race) -> Iterator[Finding]:
+    """The whole check, from the handler's start to its end, against what a user would take else."""
+    handler = milliseconds(wall(costs["handler"]))
+    for name, what in (
+        ("stock", "one bare EVALSHA of the same script by upstash-redis"),
+        ("ratelimit", "limit() of upstash-ratelimit, a counter for one window"),
+    ):
+        times = f"{handler} against {milliseconds(wall(costs[name]))}"
+        ratio = wall_ratio(costs["handler"], costs[name])
+        yield Finding(SECTION, f"intercept's handler against {what}", ratio, "×", times, STOCK)
+
+
+def _ratelimit(world: World, scale: Scale, redis: Redis) -> Turn:
+    limit = Ratelimit(redis, FixedWindow(max_requests=10**9, window=86_400)).limit
+
+    def call() -> None:
+        if not limit("overhead").allowed:
+            raise RuntimeError("the rate limit was met")
+
+    return lambda: world.cost_of([call] * scale.operations)
+
+
 def _handler(world: World, functions: Functions, scale: Scale) -> Turn:
     def turn() -> Cost:
         events = [functions.check_event("overhead handler") for _ in range(scale.operations)]
@@ -57,14 +86,16 @@ def _store(world: World, scale: Scale) -> Turn:
     return lambda: world.cost_of([lambda: world.check("overhead store")] * scale.operations)
 
 
-def _bare(world: World, scale: Scale) -> Turn:
+def _bare(
+    world: World, scale: Scale, client: Redis | None = None, user: str = "overhead bare"
+) -> Turn:
     code, names = load_script("reserve"), count()
     periods = periods_at(CONFIG.settings.calendar, NOW_MS)
-    user = "overhead bare"
+    evalsha = (client or world.client).evalsha
 
     def call() -> None:
         reservation = f"bare_{next(names)}"
-        world.client.evalsha(
+        evalsha(
             code.sha1,
             [keys.CONFIG, keys.user(user), keys.holds(user), keys.reservation(user, reservation)],
             [
