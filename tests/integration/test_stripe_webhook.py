@@ -18,9 +18,11 @@ from tollkeeper_core.adapters.stripe_billing import (
     StripeEvents,
     parse_webhook_secrets,
 )
+from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, ForgedEventError
 from tollkeeper_core.domain.ledger import PromptState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkClaims, sign_link
+from tollkeeper_core.domain.purchases import Purchases
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
 from tollkeeper_core.services.stripe_events.books import Books
@@ -32,6 +34,7 @@ from tests.support.function_server import Context, serve_function, url_event
 from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive
 from tests.support.stripe_local import client_of, open_session, press, until
 from tests.support.upgrade import KEY, STAGE, example_config
+from tests.support.webhook import MemoryPurchases
 
 T = TypeVar("T")
 PAGE = "http://127.0.0.1:1"
@@ -54,15 +57,16 @@ def archive() -> MemoryArchive:
 @pytest.fixture
 def wire(
     monkeypatch: pytest.MonkeyPatch, store: RedisStore, archive: MemoryArchive
-) -> Callable[[str], None]:
-    """Wire the handler to the real Redis, with a webhook secret."""
+) -> Callable[..., None]:
+    """Wire the handler to the real Redis, with a webhook secret, and a Stripe to look things up."""
     store.publish(example_config(), 1)
     monkeypatch.setattr(telemetry.metrics.provider, "namespace", "Tollkeeper")
 
-    def use(secret: str) -> None:
+    def use(secret: str, reads: Purchases | None = None) -> None:
         events = StripeEvents(parse_webhook_secrets(secret))
         books = Books(store, archive, MemoryAnnouncements(), STAGE, clock)
-        service = ApplyStripeEvent(books, events, ConfigCache(store, example_config, clock))
+        configs = ConfigCache(store, example_config, clock)
+        service = ApplyStripeEvent(books, events, configs, reads or MemoryPurchases())
         monkeypatch.setattr(bootstrap, "apply_stripe_event", lambda: service)
 
     return use
@@ -76,10 +80,10 @@ class Shop:
     client: stripe.StripeClient
     service: UpgradeService
 
-    def buy(self, prompt_id: str, kind: Any, name: str, action: str = "pay") -> Any:
+    def buy(self, prompt_id: str, kind: Any, name: str, action: str = "pay", **more: str) -> Any:
         started = self.service.start_checkout(token(prompt_id), kind, name, PAGE)
         session = self.client.v1.checkout.sessions.retrieve(started.session_id)
-        press(session, action)
+        press(session, action, **more)
         return session
 
     def balance(self) -> list[dict[str, Any]]:
@@ -104,14 +108,15 @@ class Shop:
 
 
 @pytest.fixture
-def shop(wire: Callable[[str], None], store: RedisStore) -> Iterator[Shop]:
+def shop(wire: Callable[..., None], store: RedisStore) -> Iterator[Shop]:
     with (
         serve_function(handler) as webhook,
         LocalStripe(retry=Retry(delays_s=(0.05,) * 40), delayed_s=0.05) as server,
     ):
         client = client_of(server)
         endpoint = client.v1.webhook_endpoints.create({"url": webhook, "enabled_events": ["*"]})
-        wire(f"{SECRET},{endpoint.secret}")
+        reads = StripeReads(server.secret_key, server.url)
+        wire(f"{SECRET},{endpoint.secret}", reads)
         billing = StripeBilling(server.secret_key, server.url)
         configs = ConfigCache(store, example_config, clock)
         yield Shop(server, client, UpgradeService(store, configs, billing, (KEY,), STAGE, clock))
@@ -141,6 +146,47 @@ def test_what_stripe_was_told_is_what_the_payer_saw(shop: Shop):
         shop.client.v1.checkout.sessions.retrieve(session.id).payment_intent
     )
     assert intent.metadata == session.metadata
+
+
+def paid(shop: Shop, card: str = "") -> str:
+    """The starter pack, bought; the id of its charge."""
+    shop.buy("prm_1", "pack", "starter", **({"card": card} if card else {}))
+    until(lambda: shop.service.status(token("prm_1"))["state"] == "paid", "the grant")
+    (charge,) = shop.client.v1.charges.list().data
+    return str(charge.id)
+
+
+def shown(shop: Shop) -> list[str]:
+    return [credit["display"] for credit in shop.balance()]
+
+
+def test_refunds_take_their_part_of_the_credits_and_a_failed_one_gives_it_back(shop: Shop):
+    charge = paid(shop)
+    first = shop.client.v1.refunds.create({"charge": charge, "amount": 200})
+    until(lambda: shown(shop) == ["$3.00"], "the refund")
+    for kind in ("refund.created", "charge.refunded"):
+        shop.resend(kind)
+    assert shown(shop) == ["$3.00"]
+    httpx.post(f"{shop.stripe.url}/_local/refunds/{first.id}/fail").raise_for_status()
+    until(lambda: shown(shop) == ["$5.00"], "what came back")
+    shop.client.v1.refunds.create({"charge": charge})
+    until(lambda: shown(shop) == [], "all of it")
+
+
+@pytest.mark.parametrize(("outcome", "left"), [("win", ["$5.00"]), ("lose", [])])
+def test_a_dispute_freezes_what_is_left_until_it_is_decided(
+    shop: Shop, outcome: str, left: list[str]
+):
+    charge = paid(shop)
+    httpx.post(f"{shop.stripe.url}/_local/charges/{charge}/dispute").raise_for_status()
+    until(lambda: shown(shop) == ["$0.00"], "the freeze")
+    assert shop.balance()[0]["on_hold_display"] == "$5.00"
+    (dispute,) = shop.client.v1.disputes.list().data
+    httpx.post(f"{shop.stripe.url}/_local/disputes/{dispute.id}/{outcome}").raise_for_status()
+    until(lambda: shown(shop) == left, "the decision")
+    for kind in ("charge.dispute.created", "charge.dispute.closed"):
+        shop.resend(kind)
+    assert shown(shop) == left
 
 
 def test_a_double_click_is_one_session(shop: Shop):

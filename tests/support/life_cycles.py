@@ -10,17 +10,22 @@ from typing import Any
 
 from tests.support.upgrade import STAGE
 from tests.support.webhook import (
+    COMPLETED,
     CREDIT_PLAN,
     DAY_S,
     ENDS_S,
     NOW_S,
     PACK,
+    charge,
+    dispute,
     event,
     invoice,
     line,
     period,
+    refund,
     session,
     subscription,
+    warning,
 )
 
 USER = PACK.user_id
@@ -32,24 +37,26 @@ NEXT_S = ENDS_S + 30 * DAY_S
 class End:
     """What there must be: by lot what can be used, and beside it what is owed and was sold.
 
-    ``net_paid``: minor units that stayed with the owner. ``subscriptions``: id -> (tier, plan,
-    until).
+    ``net_paid``: minor units that stayed with the owner. ``frozen``: lots of which nothing may be
+    used. ``subscriptions``: id -> (tier, plan, until).
     """
 
     lots: Mapping[str, int] = field(default_factory=dict)
     owed: int = 0
     sold: int = 0
     net_paid: int = 0
+    frozen: frozenset[str] = frozenset()
     subscriptions: Mapping[str, tuple[str, str, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class LifeCycle:
-    """Six events, and their end."""
+    """Six events, and their end. ``refunds``: those that Stripe lists of a payment."""
 
     name: str
     events: tuple[dict[str, Any], ...]
     end: End
+    refunds: Mapping[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def _plan(**more: Any) -> dict[str, Any]:
@@ -159,4 +166,81 @@ ENDING = LifeCycle(
     ),
 )
 
-LIFE_CYCLES = (DELAYED, CANCELED, ENDING)
+_REST = refund(id="re_2", amount=300)
+
+REFUNDED = LifeCycle(
+    "a refund of a part, and then of the rest",
+    (
+        COMPLETED,
+        event("refund.created", refund(status="pending"), NOW_S + DAY_S),
+        event("refund.updated", refund(), NOW_S + DAY_S + 5),
+        event("charge.refunded", charge(), NOW_S + DAY_S + 5),
+        event("refund.created", _REST, NOW_S + 2 * DAY_S),
+        event("charge.refund.updated", _REST, NOW_S + 2 * DAY_S),
+    ),
+    End(),
+    refunds={"pi_1": [refund(), _REST]},
+)
+
+FAILED_REFUND = LifeCycle(
+    "a refund that the bank sends back, of one of two purchases",
+    (
+        COMPLETED,
+        event("checkout.session.completed", session(id="cs_2", payment_intent="pi_2")),
+        event("refund.created", refund(status="pending"), NOW_S + DAY_S),
+        event("refund.updated", refund(), NOW_S + DAY_S + 5),
+        event("refund.failed", refund(status="failed"), NOW_S + 9 * DAY_S),
+        event("refund.created", refund(id="re_3", payment_intent="pi_2", amount=125)),
+    ),
+    End(lots={"pi_1": 4 * USD, "pi_2": 3 * USD}, sold=7 * USD, net_paid=875),
+)
+
+WON = LifeCycle(
+    "a warning, and a dispute that is won",
+    (
+        COMPLETED,
+        event("radar.early_fraud_warning.created", warning(), NOW_S + DAY_S),
+        event("charge.dispute.created", dispute(), NOW_S + 2 * DAY_S),
+        event("charge.dispute.funds_withdrawn", dispute(), NOW_S + 2 * DAY_S),
+        event("charge.dispute.updated", dispute(status="under_review"), NOW_S + 3 * DAY_S),
+        event("charge.dispute.closed", dispute(status="won"), NOW_S + 60 * DAY_S),
+    ),
+    End(lots={"pi_1": 4 * USD}, sold=4 * USD, net_paid=500),
+)
+
+LOST = LifeCycle(
+    "a refund of a part, and a dispute of the whole that is lost",
+    (
+        COMPLETED,
+        event("refund.created", refund(), NOW_S + DAY_S),
+        event("charge.dispute.created", dispute(), NOW_S + 2 * DAY_S),
+        event("charge.dispute.funds_withdrawn", dispute(), NOW_S + 2 * DAY_S),
+        event("charge.dispute.updated", dispute(status="under_review"), NOW_S + 3 * DAY_S),
+        event("charge.dispute.closed", dispute(status="lost"), NOW_S + 60 * DAY_S),
+    ),
+    End(),
+)
+
+FROZEN = LifeCycle(
+    "two purchases, one warned of and one in dispute, and a refund of a part",
+    (
+        COMPLETED,
+        event("checkout.session.completed", session(id="cs_2", payment_intent="pi_2")),
+        event("radar.early_fraud_warning.created", warning(), NOW_S + DAY_S),
+        event("charge.dispute.created", dispute(payment_intent="pi_2"), NOW_S + 2 * DAY_S),
+        event(
+            "charge.dispute.updated",
+            dispute(payment_intent="pi_2", status="under_review"),
+            NOW_S + 2 * DAY_S,
+        ),
+        event("refund.created", refund(amount=125), NOW_S + DAY_S),
+    ),
+    End(
+        lots={"pi_1": 3 * USD, "pi_2": 4 * USD},
+        sold=7 * USD,
+        net_paid=875,
+        frozen=frozenset(("pi_1", "pi_2")),
+    ),
+)
+
+LIFE_CYCLES = (DELAYED, CANCELED, ENDING, REFUNDED, FAILED_REFUND, WON, LOST, FROZEN)

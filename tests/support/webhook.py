@@ -86,7 +86,7 @@ class Webhook:
     def service(self) -> ApplyStripeEvent:
         configs = ConfigCache(MemoryConfig(self.config), lambda: self.config, self.clock)
         books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock)
-        return ApplyStripeEvent(books, Signed(), configs)
+        return ApplyStripeEvent(books, Signed(), configs, self.stripe)
 
     def __call__(self, event: Any, signature: str | None = "good") -> Applied:
         return self.service(json.dumps(event).encode(), signature)

@@ -9,12 +9,13 @@ from typing import Any
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import lot_of
 from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.purchases import Purchase
 
 from tests.support.life_cycles import USER, End, LifeCycle
 from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive
 from tests.support.redis_stack import RedisStack
-from tests.support.upgrade import example_config
-from tests.support.webhook import Webhook
+from tests.support.upgrade import STAGE, example_config
+from tests.support.webhook import PACK, MemoryPurchases, Webhook
 
 DELIVERIES_MAX = 5
 #: One delivery in so many is interrupted by another.
@@ -74,7 +75,11 @@ class Run:
         """Every call of one of its parts is a step."""
         archive: Any = Stepping(self.archive, self.interruption)
         bus: Any = Stepping(self.bus, self.interruption)
-        return Webhook(Stepping(self.store, self.interruption), archive, bus)
+        bought = {name: Purchase(name, PACK.metadata(STAGE)) for name in ("pi_1", "pi_2")}
+        stripe: Any = Stepping(
+            MemoryPurchases(bought, refunds=dict(self.life.refunds)), self.interruption
+        )
+        return Webhook(Stepping(self.store, self.interruption), archive, bus, stripe)
 
     def play(self, events: Sequence[dict[str, Any]]) -> None:
         """These, in this order, and their repetitions anywhere."""
@@ -101,9 +106,10 @@ class Run:
         state = self.redis.direct.hgetall(keys.user(USER))
         subs = self.redis.direct.hgetall(keys.subscriptions(USER))
         lots = state.get(b"lots", b"").decode()
-        sums = self.sums()
+        sums, there = self.sums(), [lot_of(text) for text in lots.split(";") if text]
         return End(
-            lots={lot.id: lot.remaining_nano for lot in map(lot_of, lots.split(";")) if lots},
+            lots={lot.id: lot.remaining_nano for lot in there},
+            frozen=frozenset(lot.id for lot in there if lot.frozen),
             owed=int(state.get(b"owed", 0)),
             sold=-sum(n for (account, _), n in sums.items() if account.startswith("sales:")),
             net_paid=sum(n for (account, _), n in sums.items() if account.endswith(":paid")),

@@ -110,13 +110,15 @@ def apply_stripe_event() -> "ApplyStripeEvent":
 def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
     from tollkeeper_core.adapters.event_bus import EventBus
     from tollkeeper_core.adapters.stripe_billing import StripeEvents, parse_webhook_secrets
+    from tollkeeper_core.adapters.stripe_reads import StripeReads
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
     from tollkeeper_core.services.stripe_events.books import Books
 
     events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret", slot)))
     store, bus = _patient_store(), EventBus(settings().event_bus)
     books = Books(store, _archive(), bus, _stage(), clock)
-    return ApplyStripeEvent(books, events, _configs_of(store))
+    reads = StripeReads(_secret("stripe_secret_key", slot), settings().stripe_api_base or None)
+    return ApplyStripeEvent(books, events, _configs_of(store), reads)
 
 
 def upgrade_service() -> "UpgradeService":

@@ -12,9 +12,11 @@ from functools import cached_property
 
 from tollkeeper_core.domain.billing import SignedEvents
 from tollkeeper_core.domain.offers import TermsError
+from tollkeeper_core.domain.purchases import Purchases
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.checkout import Checkout
+from tollkeeper_core.services.stripe_events.claims import Claims
 from tollkeeper_core.services.stripe_events.event import (
     Action,
     Effect,
@@ -48,11 +50,13 @@ class ApplyStripeEvent:
     books: Books
     events: SignedEvents
     configs: ConfigCache
+    purchases: Purchases
 
     def __call__(self, body: bytes, signature: str | None) -> Applied:
         """Apply the event in these exact bytes; when this returns, its effect is on record.
 
-        Raises ForgedEventError (nothing was read), UnusableEventError, and what Books raises.
+        Raises ForgedEventError (nothing was read), UnusableEventError, PurchaseLookupError, and
+        what Books raises.
         """
         try:
             event = self.events.open(body, signature)
@@ -74,6 +78,7 @@ class ApplyStripeEvent:
         """What is done about each type of event; the others are none of ours."""
         return {
             **Checkout(self.books).actions(),
+            **Claims(self.books, self.purchases).actions(),
             **PaymentIntents(self.books).actions(),
             **Invoices(self.books).actions(),
             **Subscriptions(self.books, self._grace_days).actions(),
