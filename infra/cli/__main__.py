@@ -4,10 +4,13 @@ import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 
 from botocore.exceptions import BotoCoreError, ClientError
+from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.ledger import LedgerError
 from tollkeeper_core.domain.ports import SourceError
+from tollkeeper_core.domain.purchases import PurchaseLookupError
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.sync_config import ConfigError
 
@@ -34,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code: int = options.run(stage, options)
             return code
     except (RecordError, ConfigError, SourceError, LedgerError) as error:
+        fail(error)
+    except (PurchaseLookupError, AnnouncementError) as error:
         fail(error)
     except (BotoCoreError, ClientError) as error:
         fail(error)
@@ -86,6 +91,16 @@ def _parser() -> ArgumentParser:
         "forget", parents=[common, asks], help="a person's data, away; the money totals stay true"
     )
     forget.set_defaults(run=commands.forget)
+
+    reconcile = subparsers.add_parser(
+        "reconcile", parents=[common], help="apply what Stripe says and no event told (1: problems)"
+    )
+    week_ago = datetime.now(UTC).date() - timedelta(days=7)
+    reconcile.add_argument(
+        "--since", type=date.fromisoformat, default=week_ago, metavar="DAY", help="UTC (a week ago)"
+    )
+    reconcile.add_argument("--event-bus", default="default", help="where it is announced (default)")
+    reconcile.set_defaults(run=commands.reconcile)
 
     revoke = subparsers.add_parser(
         "revoke", parents=[common], help="take back the credits of a refunded purchase"

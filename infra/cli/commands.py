@@ -1,17 +1,25 @@
 """Each command: a connection -> a service -> what came of it. Answers the exit code."""
 
+import os
 import secrets
 import sys
 import time
 from argparse import Namespace
+from datetime import UTC, datetime
 
+from tollkeeper_core.adapters.event_bus import EventBus
+from tollkeeper_core.adapters.stripe_lists import StripeLists
+from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.money import format_minor, format_usd
+from tollkeeper_core.domain.record import RecordError
+from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.export import Export
 from tollkeeper_core.services.forget import Forget
 from tollkeeper_core.services.rebuild import Rebuild
-from tollkeeper_core.services.sync_config import SyncConfig
+from tollkeeper_core.services.reconcile import build_reconcile
+from tollkeeper_core.services.sync_config import SyncConfig, config_in_an_outage
 from tollkeeper_core.services.take_back import TakeBack
 from tollkeeper_core.services.verify import Verify
 
@@ -21,6 +29,7 @@ from infra.cli.screen import confirm, progress, say, show_differences
 #: How often, and how many seconds apart, a user who differs is looked at: a settlement is on record
 #: a moment after it is made.
 _TRIES, _PAUSE_S = 4, 3.0
+_STRIPE_KEY = "stripe_secret_key"
 
 
 def clock() -> int:
@@ -92,6 +101,35 @@ def forget(at: Connection, options: Namespace) -> int:
         "green",
     )
     return 0
+
+
+def reconcile(at: Connection, options: Namespace) -> int:
+    """What Stripe's events did not tell, from its lists."""
+    key = at.source.read_secrets([_STRIPE_KEY]).get(_STRIPE_KEY)
+    if key is None:
+        raise RecordError(f"The parameter /tollkeeper/{at.stage}/secrets/{_STRIPE_KEY} is missing.")
+    base = os.environ.get("STRIPE_API_BASE")
+    service = build_reconcile(
+        at.admin,
+        at.record,
+        EventBus(options.event_bus, at.region),
+        (StripeLists(key, base), StripeReads(key, base)),
+        ConfigCache(at.admin, lambda: config_in_an_outage(at.source), clock),
+        at.stage,
+        clock,
+    )
+    since_s = int(datetime.combine(options.since, datetime.min.time(), UTC).timestamp())
+    with progress() as tell:
+        done = service(since_s, tell)
+    looked_at = ", ".join(f"{n} {kind}" for kind, n in sorted(done.looked_at.items())) or "nothing"
+    say(f"Looked at {looked_at}; {done.ours} of them are this stage's.")
+    found = ", ".join(f"{n} {kind}" for kind, n in sorted(done.news.items()) if n)
+    say(f"✓ Applied what was missing: {found}." if found else "✓ Nothing was missing.", "green")
+    for problem in done.problems:
+        say(f"  ! {problem}", "yellow")
+    if done.problems_count > len(done.problems):
+        say(f"  ! {done.problems_count - len(done.problems)} more", "yellow")
+    return 1 if done.problems_count else 0
 
 
 def revoke(at: Connection, options: Namespace) -> int:

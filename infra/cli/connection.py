@@ -24,6 +24,7 @@ class Connection:
     """One stage."""
 
     stage: str
+    region: str
     source: ParameterStore
     admin: RedisAdmin
     record: S3Record
@@ -51,7 +52,9 @@ def connect(stage: str, region: str | None, bucket: str | None) -> Iterator[Conn
     archive = bucket or os.environ.get("ARCHIVE_BUCKET") or _bucket(session, stage)
     redis = LeanRedis(secrets[_URL], secrets[_TOKEN], _REDIS_DEADLINE_S)
     with redis:
-        yield Connection(stage, source, RedisAdmin(redis), S3Record(s3, archive))
+        yield Connection(
+            stage, session.region_name, source, RedisAdmin(redis), S3Record(s3, archive)
+        )
 
 
 def _bucket(session: boto3.Session, stage: str) -> str:

@@ -27,6 +27,13 @@ _STEPS = {
     "wait": "Waiting for what still writes (s)",
     "restore": "Writing users",
     "compare": "Comparing users",
+    **{
+        name: f"Stripe's {name}"
+        for name in (
+            *("sessions", "payments", "invoices", "subscriptions"),
+            *("refunds", "disputes", "warnings"),
+        )
+    },
 }
 #: Differences in one table: they may be as many as there are users.
 _ROWS = 200

@@ -50,7 +50,8 @@ def counted() -> set[Own]:
     found = set()
     for path in [*(ROOT / "functions").rglob("*.py"), *(ROOT / "layers/core/src").rglob("*.py")]:
         service = path.relative_to(ROOT).parts[1] if "functions" in path.parts else "*"
-        found |= {(name, service) for name in re.findall(r"count\(\s*\"(\w+)\"", path.read_text())}
+        named = re.findall(r'count\(\s*"(\w+)"|Effect\.\w+: "(\w+)"', path.read_text())
+        found |= {(one or other, service) for one, other in named}
     return found
 
 

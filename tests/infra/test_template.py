@@ -17,6 +17,7 @@ FUNCTIONS = {
     "StripeWebhookFunction": "stripe_webhook",
     "UpgradePageFunction": "upgrade_page",
     "SyncConfigFunction": "sync_config",
+    "ReconcileFunction": "reconcile",
 }
 WITH_URL = ("InterceptFunction", "StripeWebhookFunction", "UpgradePageFunction")
 FOURTEEN_DAYS_S = 14 * 86_400
@@ -79,6 +80,7 @@ def test_everything_runs_on_arm_with_the_layers_python(
         ("StripeWebhookFunction", 30),
         ("LogUsageFunction", 60),
         ("SyncConfigFunction", 60),
+        ("ReconcileFunction", 900),
     ],
 )
 def test_each_function_has_its_time(resources: Resources, name: str, seconds: int) -> None:
@@ -155,6 +157,10 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
         },
         "LogUsageFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
         "StripeWebhookFunction": {
+            "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
+            "EVENT_BUS": "default",
+        },
+        "ReconcileFunction": {
             "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
             "EVENT_BUS": "default",
         },
@@ -261,6 +267,7 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
         ),
         ("StripeWebhookFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
         ("UpgradePageFunctionRole", READ),
+        ("ReconcileFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
         ("SyncConfigFunctionRole", READ | {"s3:ListBucket"}),
     ],
 )

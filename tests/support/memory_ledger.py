@@ -119,14 +119,15 @@ class MemoryLedger:
             replayed=False,
         )
 
-    def apply_subscription(self, state: SubscriptionState) -> None:
+    def apply_subscription(self, state: SubscriptionState) -> bool:
         self._answer()
         known = self.subscriptions.get(state.subscription_id)
         if known and (known.version[1] == 2 or self._order(state) <= self._order(known)):
-            return
+            return False
         self.subscriptions[state.subscription_id] = state
         if state.until_ms > state.now_ms:
             self._paid(state.user_id, state.prompt_id)
+        return True
 
     def read(
         self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str

@@ -25,6 +25,7 @@ from tollkeeper_core.settings import settings
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
     from tollkeeper_core.services.check import Check, Count
+    from tollkeeper_core.services.reconcile import Reconcile
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
@@ -119,6 +120,28 @@ def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
     books = Books(store, _archive(), bus, _stage(), clock)
     reads = StripeReads(_secret("stripe_secret_key", slot), settings().stripe_api_base or None)
     return ApplyStripeEvent(books, events, _configs_of(store), reads)
+
+
+def reconcile() -> "Reconcile":
+    """For reconcile, made anew at each run."""
+    from tollkeeper_core.adapters.event_bus import EventBus
+    from tollkeeper_core.adapters.redis_admin import RedisAdmin
+    from tollkeeper_core.adapters.stripe_lists import StripeLists
+    from tollkeeper_core.adapters.stripe_reads import StripeReads
+    from tollkeeper_core.services.reconcile import build_reconcile
+
+    key, base = _secret("stripe_secret_key", _slot()), settings().stripe_api_base or None
+    url, token = _secret("upstash_url"), _secret("upstash_token")
+    admin = RedisAdmin(LeanRedis(url, token, settings().redis_deadline_s, _reset_token))
+    return build_reconcile(
+        admin,
+        _archive(),
+        EventBus(settings().event_bus),
+        (StripeLists(key, base), StripeReads(key, base)),
+        _configs_of(admin),
+        _stage(),
+        clock,
+    )
 
 
 def upgrade_service() -> "UpgradeService":

@@ -21,10 +21,11 @@ _TIMEOUT_S = 3
 
 
 class EventBus:
-    """Implements ports.Announcements. ``bus``: its name or ARN."""
+    """Implements ports.Announcements. ``bus``: its name or ARN. ``region``: boto3's own if None."""
 
-    def __init__(self, bus: str) -> None:
+    def __init__(self, bus: str, region: str | None = None) -> None:
         self._bus = bus
+        self._region = region
 
     def publish(self, stage: str, announcements: Sequence[Announcement]) -> None:
         """See ports.Announcements."""
@@ -63,4 +64,4 @@ class EventBus:
             read_timeout=_TIMEOUT_S,
             retries={"total_max_attempts": 2, "mode": "standard"},
         )
-        return boto3.client("events", config=bounds)
+        return boto3.client("events", region_name=self._region, config=bounds)

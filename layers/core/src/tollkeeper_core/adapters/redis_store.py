@@ -130,7 +130,7 @@ class RedisStore:
         fields = checked(answer, None)
         return claimed_of(user_id, fields) if fields["status"] == "ok" else None
 
-    def apply_subscription(self, state: SubscriptionState) -> None:
+    def apply_subscription(self, state: SubscriptionState) -> bool:
         """See ports.Ledger."""
         user = state.user_id
         answer = self._run(
@@ -155,6 +155,7 @@ class RedisStore:
         )
         if answer == -1:
             raise NothingPublishedError
+        return bool(answer == 1)
 
     def read(
         self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str

@@ -57,8 +57,8 @@ class Ledger(Protocol):
         """Let claims take effect that came before their purchase; None where none did."""
         ...
 
-    def apply_subscription(self, state: SubscriptionState) -> None:
-        """Give or take a tier; an older version than the one known changes nothing."""
+    def apply_subscription(self, state: SubscriptionState) -> bool:
+        """Give or take a tier; False where a newer word than this came before."""
         ...
 
     def read(

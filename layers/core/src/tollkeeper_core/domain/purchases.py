@@ -3,7 +3,7 @@
 Refunds, disputes and fraud warnings name a payment and nothing else of the purchase.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,4 +33,26 @@ class Purchases(Protocol):
 
     def refunds_of(self, payment_intent_id: str) -> Sequence[Mapping[str, Any]]:
         """Every refund of a payment, each as the provider has it now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Happened:
+    """An object of the provider's as it is now, and the type and time (epoch seconds) of the event
+    that should have told of it.
+    """
+
+    event_type: str
+    at_s: int
+    subject: Mapping[str, Any]
+
+
+class Happenings(Protocol):
+    """The provider's own lists."""
+
+    def since(self, since_s: int, now_s: int) -> Mapping[str, Callable[[], Iterator[Happened]]]:
+        """By name of the list, what may have happened since; a list is read when it is called.
+
+        Reading raises PurchaseLookupError.
+        """
         ...

@@ -63,7 +63,7 @@ class ApplyStripeEvent:
         except ValueError:
             raise UnusableEventError("a signed body is no JSON object") from None
         event_id, event_type = text(event, "id"), text(event, "type")
-        action = self.actions.get(event_type)
+        action = self._actions.get(event_type)
         if action is None:
             return Applied(event_id, event_type, Effect.UNKNOWN)
         try:
@@ -74,15 +74,22 @@ class ApplyStripeEvent:
         return Applied(event_id, event_type, effect)
 
     @cached_property
-    def actions(self) -> Mapping[str, Action]:
-        """What is done about each type of event; the others are none of ours."""
-        return {
-            **Checkout(self.books).actions(),
-            **Claims(self.books, self.purchases).actions(),
-            **PaymentIntents(self.books).actions(),
-            **Invoices(self.books).actions(),
-            **Subscriptions(self.books, self._grace_days).actions(),
-        }
+    def _actions(self) -> Mapping[str, Action]:
+        return stripe_actions(self.books, self.purchases, self.configs)
 
-    def _grace_days(self) -> int:
-        return self.configs.current(_SETTINGS_AGE_MS).config.settings.past_due_grace_days
+
+def stripe_actions(
+    books: Books, purchases: Purchases, configs: ConfigCache
+) -> Mapping[str, Action]:
+    """What is done about each type of event; the others are none of ours."""
+
+    def grace_days() -> int:
+        return configs.current(_SETTINGS_AGE_MS).config.settings.past_due_grace_days
+
+    return {
+        **Checkout(books).actions(),
+        **Claims(books, purchases).actions(),
+        **PaymentIntents(books).actions(),
+        **Invoices(books).actions(),
+        **Subscriptions(books, grace_days).actions(),
+    }

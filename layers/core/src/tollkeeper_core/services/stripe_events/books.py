@@ -5,16 +5,37 @@ ledger answers a repetition with its first answer, so the record and what is tol
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
-from tollkeeper_core.domain.ledger import Claim, Grant, Granted, SubscriptionState
-from tollkeeper_core.domain.ports import Announcements, Archive, Clock, Ledger
+from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
+from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.postings import (
     claim_postings,
     grant_postings,
     subscription_postings,
 )
 from tollkeeper_core.services.stripe_events.event import Effect
+
+
+class PurchaseLedger(Protocol):
+    """What of the ledger a purchase needs (ports.Ledger)."""
+
+    def grant(self, request: Grant) -> Granted:
+        """Add a lot of credits, once per purchase."""
+        ...
+
+    def claim(self, claim: Claim) -> Claimed | None:
+        """Take the word on a claim."""
+        ...
+
+    def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
+        """Let claims take effect that came before their purchase."""
+        ...
+
+    def apply_subscription(self, state: SubscriptionState) -> bool:
+        """Give or take a tier."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +46,7 @@ class Books:
     the event has to come again.
     """
 
-    ledger: Ledger
+    ledger: PurchaseLedger
     archive: Archive
     announcements: Announcements
     stage: str

@@ -1,0 +1,188 @@
+"""Every webhook lost: Stripe's own lists bring the ledger to what it should be, once."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+import stripe
+from tollkeeper_core.adapters.redis_admin import RedisAdmin
+from tollkeeper_core.adapters.redis_http import LeanRedis
+from tollkeeper_core.adapters.stripe_billing import StripeBilling
+from tollkeeper_core.adapters.stripe_lists import StripeLists
+from tollkeeper_core.adapters.stripe_reads import StripeReads
+from tollkeeper_core.domain.announcements import AnnouncementError
+from tollkeeper_core.domain.fold import UserState
+from tollkeeper_core.domain.purchases import PurchaseLookupError
+from tollkeeper_core.services.config_cache import ConfigCache
+from tollkeeper_core.services.reconcile import Reconciled, build_reconcile
+from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+from tollkeeper_core.services.stripe_events.books import Books
+from tollkeeper_core.services.upgrade import UpgradeService
+
+from infra.local.stripe_local import LocalStripe
+from tests.integration.test_stripe_webhook import KEY, PAGE, clock, token
+from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive
+from tests.support.redis_stack import RedisStack
+from tests.support.stripe_local import client_of, press
+from tests.support.upgrade import STAGE, example_config
+from tests.support.webhook import Signed
+
+DAY_S = 86_400
+
+
+@dataclass
+class Deaf:
+    """A shop whose webhook hears nothing."""
+
+    server: LocalStripe
+    client: stripe.StripeClient
+    admin: RedisAdmin
+    page: UpgradeService
+    archive: MemoryArchive = field(default_factory=MemoryArchive)
+    bus: MemoryAnnouncements = field(default_factory=MemoryAnnouncements)
+
+    def buy(self, prompt: str, kind: Any, name: str) -> Any:
+        started = self.page.start_checkout(token(prompt), kind, name, PAGE)
+        session = self.client.v1.checkout.sessions.retrieve(started.session_id)
+        press(session, "pay")
+        return self.client.v1.checkout.sessions.retrieve(started.session_id)
+
+    def press(self, path: str) -> None:
+        httpx.post(f"{self.server.url}/_local/{path}").raise_for_status()
+
+    @property
+    def configs(self) -> ConfigCache:
+        return ConfigCache(self.admin, example_config, clock)
+
+    def reconcile(self) -> Reconciled:
+        reads = StripeReads(self.server.secret_key, self.server.url)
+        lists = StripeLists(self.server.secret_key, self.server.url)
+        service = build_reconcile(
+            self.admin, self.archive, self.bus, (lists, reads), self.configs, STAGE, clock
+        )
+        return service(clock() // 1000 - DAY_S, lambda *_: None)
+
+    def hear_everything(self) -> None:
+        """All events that were lost, after all, from the last to the first."""
+        books = Books(self.admin, self.archive, self.bus, STAGE, clock)
+        reads = StripeReads(self.server.secret_key, self.server.url)
+        apply = ApplyStripeEvent(books, Signed(), self.configs, reads)
+        for event in httpx.get(f"{self.server.url}/_local/events").json()["data"]:
+            apply(json.dumps(event).encode(), "good")
+
+    @property
+    def state(self) -> UserState:
+        (state,) = self.admin.states(["ada"])
+        return state
+
+    @property
+    def lots(self) -> dict[str, tuple[int, bool]]:
+        return {lot.id: (lot.remaining_nano, lot.frozen) for lot in self.state.lots}
+
+
+@pytest.fixture
+def shop(redis: RedisStack) -> Iterator[Deaf]:
+    with LocalStripe() as server, LeanRedis(redis.url, redis.token, 10.0) as http:
+        admin = RedisAdmin(http)
+        admin.publish(example_config(), 1)
+        billing = StripeBilling(server.secret_key, server.url)
+        configs = ConfigCache(admin, example_config, clock)
+        page = UpgradeService(admin, configs, billing, (KEY,), STAGE, clock)
+        yield Deaf(server, client_of(server), admin, page)
+
+
+def live(shop: Deaf) -> tuple[str, str, str]:
+    """Three packs and a plan: one refunded in part, one disputed and lost, one in dispute."""
+    bought = [shop.buy(f"prm_{n}", "pack", "starter").payment_intent for n in range(3)]
+    intents = [shop.client.v1.payment_intents.retrieve(one) for one in bought]
+    shop.client.v1.refunds.create({"payment_intent": bought[0], "amount": 125})
+    for intent in intents[1:]:
+        shop.press(f"charges/{intent.latest_charge}/dispute")
+    first = next(d for d in shop.client.v1.disputes.list().data if d.payment_intent == bought[1])
+    shop.press(f"disputes/{first.id}/lose")
+    shop.buy("prm_plan", "plan", "pro_monthly")
+    return bought[0], bought[1], bought[2]
+
+
+def test_what_was_lost_is_applied_once(shop: Deaf) -> None:
+    refunded, lost, open_ = live(shop)
+    assert shop.lots == {}
+
+    done = shop.reconcile()
+
+    assert dict(done.news) == {"purchases": 3, "claims": 3, "subscriptions": 1}
+    assert done.problems == []
+    assert shop.lots == {refunded: (3 * 10**9, False), open_: (4 * 10**9, True)}
+    assert lost in shop.state.purchases
+    (subscription,) = shop.state.subscriptions.values()
+    assert (subscription.tier, subscription.ended) == ("pro", False)
+    told = {one.kind for one in shop.bus.told}
+    assert told >= {"credits.granted", "subscription.changed"}
+
+    before, heard = shop.state, len(shop.bus.told)
+    again = shop.reconcile()
+    assert again.news.total() == 0
+    assert again.looked_at == done.looked_at
+    assert len(shop.bus.told) == heard
+    assert shop.state == before
+
+    shop.hear_everything()
+    assert shop.lots == {refunded: (3 * 10**9, False), open_: (4 * 10**9, True)}
+    assert shop.state.owed_nano == before.owed_nano == 0
+
+
+def test_what_was_heard_is_no_news(shop: Deaf) -> None:
+    live(shop)
+    shop.hear_everything()
+    before = shop.state
+    assert shop.reconcile().news.total() == 0
+    assert shop.state == before
+
+
+def test_a_plan_that_ended_unheard_is_taken(shop: Deaf) -> None:
+    shop.buy("prm_plan", "plan", "pro_monthly")
+    shop.reconcile()
+    (subscription,) = shop.client.v1.subscriptions.list().data
+    shop.client.v1.subscriptions.cancel(subscription.id)
+    assert shop.reconcile().news["subscriptions"] == 1
+    assert shop.state.subscriptions[subscription.id].ended
+    assert shop.reconcile().news.total() == 0
+
+
+def test_what_is_not_ours_or_makes_no_sense_is_left_and_told(shop: Deaf) -> None:
+    from tests.support.stripe_local import open_session
+
+    press(open_session(shop.client), "pay")
+    press(open_session(shop.client, metadata={"tollkeeper": STAGE, "user_id": "ada"}), "pay")
+    done = shop.reconcile()
+    assert done.news.total() == 0
+    assert done.problems_count == len(done.problems) >= 1
+    assert "metadata" in done.problems[0]
+
+
+def test_a_run_that_dies_is_taken_up_by_the_next(shop: Deaf) -> None:
+    live(shop)
+    shop.bus.down = True
+    with pytest.raises(AnnouncementError):
+        shop.reconcile()
+    shop.bus.down, shop.archive.down = False, True
+    with pytest.raises(OSError, match="archive"):
+        shop.reconcile()
+    shop.archive.down = False
+    shop.reconcile()
+    assert sorted(lot[0] for lot in shop.lots.values()) == [3 * 10**9, 4 * 10**9]
+    grants = {p.set_id for p in shop.archive.postings.values() if p.kind == "grant"}
+    assert len(grants) == 3
+
+
+def test_a_stripe_that_is_away_is_told(shop: Deaf) -> None:
+    lists = StripeLists("sk_test_x", "http://127.0.0.1:9")
+    reads = StripeReads("sk_test_x", "http://127.0.0.1:9")
+    service = build_reconcile(
+        shop.admin, shop.archive, shop.bus, (lists, reads), shop.configs, STAGE, clock
+    )
+    with pytest.raises(PurchaseLookupError, match="APIConnectionError"):
+        service(clock() // 1000, lambda *_: None)
