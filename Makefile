@@ -85,8 +85,9 @@ mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure the ledger: ratios within one run, into docs/bench
+bench: $(VENV)/.dev ## Measure the ledger and the SDK: ratios within one run, into docs/bench
 	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench.sdk $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledger, for half an hour

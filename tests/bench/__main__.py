@@ -51,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show(console, findings, facts)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        text = page(findings, facts, "ledger.svg", Path(__file__).with_name("notes.md"))
+        notes = Path(__file__).with_name("notes.md")
+        text = page("What the ledger costs", findings, facts, notes, "ledger.svg")
         (out / "ledger.md").write_text(text, "utf-8")
         (out / "ledger.svg").write_text(svg(findings, str(facts)), "utf-8")
         console.print(f"written to {out}")

@@ -21,7 +21,7 @@ _STYLE = {True: "green", False: "bold red", None: ""}
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Where and when it was measured."""
+    """Where and when it was measured. ``redis``: empty where none was."""
 
     cores: int
     processor: str
@@ -45,9 +45,10 @@ class Facts:
         )
 
     def __str__(self) -> str:
+        redis = f"Redis {self.redis}, " if self.redis else ""
         return (
             f"{self.on}, {self.cores} cores ({self.processor}), Python {self.python}, "
-            f"Redis {self.redis}, seed {self.seed}, load {self.load:.1f} before it began"
+            f"{redis}seed {self.seed}, load {self.load:.1f} before it began"
         )
 
 
@@ -75,17 +76,14 @@ def show(console: Console, findings: Sequence[Finding], facts: Facts) -> None:
     console.print(str(facts))
 
 
-def page(findings: Sequence[Finding], facts: Facts, chart: str, notes: Path) -> str:
+def page(
+    title: str, findings: Sequence[Finding], facts: Facts, notes: Path, chart: str = ""
+) -> str:
     """Markdown: what was measured, how, and on what. ``notes``: what the numbers mean."""
-    lines = [
-        "# What the ledger costs",
-        "",
-        f"Measured by `make bench` on {facts}.",
-        "",
-        f"![Ratios beside their targets]({chart})",
-        "",
-        notes.read_text("utf-8").strip(),
-    ]
+    lines = [f"# {title}", "", f"Measured by `make bench` on {facts}.", ""]
+    if chart:
+        lines += [f"![Ratios beside their targets]({chart})", ""]
+    lines.append(notes.read_text("utf-8").strip())
     for section, found in groupby(findings, key=lambda finding: finding.section):
         lines += ["", f"## {section}", ""]
         lines += ["| what | median | 9 of 10 lie in | target | | made of |"]

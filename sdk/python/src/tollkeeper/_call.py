@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -29,6 +30,8 @@ _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyEr
 #: connection that the provider had closed; later, the provider was at work.
 _BROKEN = frozenset({"ReadError", "RemoteProtocolError", "CloseError"})
 _BROKEN_AT_WORK_SECONDS = 1.0
+#: What `_without_usage` takes out. Within a string its quotes would be escaped.
+_NO_USAGE = re.compile(rb',\s*"usage":\s*null')
 
 
 class Settlement:
@@ -261,6 +264,9 @@ def _without_usage(event: bytes, value: Json) -> bytes:
         # The chunk that was asked for has no choices; a provider that puts the usage into another
         # one does so unasked.
         return b"" if value.get("choices") == [] else event
+    found = _NO_USAGE.findall(event)
+    if len(found) == 1:  # as it is at the top, it is not what stands deeper
+        return event.replace(found[0], b"")
     del value["usage"]
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 

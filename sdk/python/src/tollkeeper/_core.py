@@ -20,7 +20,6 @@ from urllib.parse import urlsplit
 from tollkeeper import _protocol
 from tollkeeper._asking import Check, Identity, Rates
 from tollkeeper._call import Settlement
-from tollkeeper._engine import Engine
 from tollkeeper._protocol import Answer, NoAnswer, Request
 from tollkeeper._reporter import Reporter
 from tollkeeper._types import Allowed, TollkeeperError, UnavailableError
@@ -55,6 +54,8 @@ class Core:
         max_queue: int,
         default_max_output_tokens: int,
     ) -> None:
+        from tollkeeper._engine import Engine  # asyncio, which importing the package does not need
+
         url = _setting("url", url, "TOLLKEEPER_URL").rstrip("/")
         api_key = _setting("api_key", api_key, "TOLLKEEPER_API_KEY")
         if urlsplit(url).scheme not in ("http", "https"):

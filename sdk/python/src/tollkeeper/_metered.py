@@ -96,10 +96,11 @@ def metered_function(core: Core, fn: F, provider: str | None) -> Wrapped[F]:
 
 
 def _twin(client: C, cls: Any) -> C:
+    # Resources hold the client that they were made for; the twin makes its own when asked.
+    made = _resources(cls)
     twin = cls.__new__(cls)
     for name, value in vars(client).items():
-        # Resources hold the client that they were made for; the twin makes its own when asked.
-        if isinstance(inspect.getattr_static(cls, name, None), functools.cached_property):
+        if name in made:
             continue
         if getattr(value, "_client", None) is client:
             # Made with the client, and not when asked for: they would go on sending unmetered.
@@ -107,6 +108,12 @@ def _twin(client: C, cls: Any) -> C:
             raise TypeError(f"this version of {package} is older than what can be metered")
         twin.__dict__[name] = value
     return cast(C, twin)
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033  # as long as the classes themselves
+def _resources(cls: type) -> frozenset[str]:
+    found = (item for base in cls.__mro__ for item in vars(base).items())
+    return frozenset(name for name, value in found if isinstance(value, functools.cached_property))
 
 
 def _metered_class(core: Core, cls: type) -> type:
