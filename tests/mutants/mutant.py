@@ -9,6 +9,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = {
     "tollkeeper_core": ROOT / "layers/core/src/tollkeeper_core",
     "functions": ROOT / "functions",
+    "tollkeeper": ROOT / "sdk/python/src/tollkeeper",
 }
 
 PROPERTY = "tests/property/test_ledger_against_model.py"
