@@ -39,6 +39,14 @@ _WORDS: Mapping[str, tuple[str, str]] = {
         "The payment page did not open",
         "Nothing was charged. Please try again in a moment.",
     ),
+    "payment_refused": (
+        "Your card was refused",
+        "Nothing was changed. Change the card under “Manage your plan”, then try again.",
+    ),
+    "too_many_purchases": (
+        "That is all for today",
+        "No more can be bought in one day. Please try again tomorrow.",
+    ),
     "unavailable": (
         "We cannot show this right now",
         "Nothing is lost and nothing was charged. Please try again in a moment.",

@@ -7,8 +7,9 @@ from starlette.requests import Request
 from tollkeeper_core.domain.problems import invalid, too_large
 from tollkeeper_core.services.upgrade import UpgradeService
 
-#: A form holds a token (4,096 characters at most) and a name.
+#: A form holds a token (4,096 characters at most), a name, and what was typed for each pack.
 _FORM_BYTES_MAX = 8192
+_FIELDS_MAX = 100
 
 
 def service(request: Request) -> UpgradeService:
@@ -30,7 +31,9 @@ async def form(request: Request) -> dict[str, str]:
     if len(body) > _FORM_BYTES_MAX:
         raise too_large(_FORM_BYTES_MAX)
     try:
-        return dict(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=10))
+        return dict(
+            parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=_FIELDS_MAX)
+        )
     except ValueError:
         raise invalid("The form cannot be read.") from None
 

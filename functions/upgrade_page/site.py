@@ -7,7 +7,7 @@ from starlette.routing import Route
 from tollkeeper_core.services.upgrade import UpgradeService
 
 from functions.upgrade_page.assets import embed, static
-from functions.upgrade_page.checkout import checkout
+from functions.upgrade_page.checkout import checkout, portal
 from functions.upgrade_page.errors import EXCEPTION_HANDLERS
 from functions.upgrade_page.pages import done, upgrade
 from functions.upgrade_page.status import status
@@ -22,6 +22,7 @@ def create_site(upgrade_service: Callable[[], UpgradeService]) -> Starlette:
         routes=[
             Route("/upgrade", upgrade, methods=["GET"]),
             Route("/upgrade/checkout", checkout, methods=["POST"]),
+            Route("/upgrade/portal", portal, methods=["POST"]),
             Route("/upgrade/status", status, methods=["GET"]),
             Route("/upgrade/done", done, methods=["GET"]),
             Route("/embed.js", embed, methods=["GET"]),

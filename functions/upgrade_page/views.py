@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from tollkeeper_core.domain.config import Config, Pack, Plan
-from tollkeeper_core.domain.money import format_minor
+from tollkeeper_core.domain.money import format_minor, minor_digits
 from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.services.upgrade import UpgradePage
 
@@ -34,6 +35,7 @@ def page_context(found: UpgradePage, token: str) -> dict[str, Any]:
         "packs": [_pack(name, pack, found.config) for name, pack in found.packs],
         "plans": [_plan(name, plan, found) for name, plan in found.plans],
         "hard": _hard_window(found),
+        "subscribed": bool(found.account.subscriptions and found.account.customer_id),
     }
 
 
@@ -74,7 +76,7 @@ def _instant(at: str) -> dict[str, str]:
     return {"at": at, "utc": f"{when.day} {when:%b %Y, %H:%M} UTC"}
 
 
-def _pack(name: str, pack: Pack, config: Config) -> dict[str, str]:
+def _pack(name: str, pack: Pack, config: Config) -> dict[str, Any]:
     price = format_minor(pack.price_minor, config.currency_of(pack))
     valid = f", valid for {_days(pack.expires_days)}" if pack.expires_days else ", never expires"
     return {
@@ -85,6 +87,27 @@ def _pack(name: str, pack: Pack, config: Config) -> dict[str, str]:
         "per": "",
         "detail": f"{price} of credit{valid}",
         "thanks": _pack_thanks(pack, config),
+        "max_quantity": pack.max_quantity,
+        "amount": _amount(pack, config),
+    }
+
+
+def _amount(pack: Pack, config: Config) -> dict[str, str] | None:
+    """What a payer may choose to pay, as the field shows it."""
+    if pack.amount is None:
+        return None
+    currency = config.currency_of(pack)
+    digits = minor_digits(currency)
+
+    def plain(minor: int) -> str:
+        return f"{Decimal(minor).scaleb(-digits):f}"
+
+    return {
+        "currency": currency.upper(),
+        "least": plain(pack.amount.min_minor),
+        "most": plain(pack.amount.max_minor),
+        "usual": plain(pack.price_minor),
+        "step": plain(1),
     }
 
 
@@ -92,16 +115,23 @@ def _pack_thanks(pack: Pack, config: Config) -> str:
     return f"{format_minor(pack.price_minor, config.currency_of(pack))} of credit added."
 
 
-def _plan(name: str, plan: Plan, found: UpgradePage) -> dict[str, str]:
+def _plan(name: str, plan: Plan, found: UpgradePage) -> dict[str, Any]:
     return {
         "kind": "plan",
         "name": name,
         "label": plan.label,
         "price": format_minor(plan.price_minor, found.config.currency_of(plan)),
         "per": f"per {plan.interval}",
-        "detail": _gain(plan, found),
+        "detail": _gain(plan, found) + _extras(plan),
         "thanks": _plan_thanks(plan),
+        "max_quantity": 1,
+        "amount": None,
     }
+
+
+def _extras(plan: Plan) -> str:
+    trial = f", {_days(plan.trial_days)} free" if plan.trial_days else ""
+    return (", credit included" if plan.included_credit_usd else "") + trial
 
 
 def _plan_thanks(plan: Plan) -> str:

@@ -385,3 +385,10 @@ def test_the_same_seed_gives_the_same_ids() -> None:
         with LocalStripe(seed=seed) as server:
             ids.append(open_session(client_of(server)).id)
     assert ids[0] == ids[1] != ids[2]
+
+
+def test_a_product_may_bring_its_own_id_once(client):
+    assert client.v1.products.create({"id": "own_1", "name": "Mine"}).id == "own_1"
+    with pytest.raises(stripe.InvalidRequestError) as raised:
+        client.v1.products.create({"id": "own_1", "name": "Mine again"})
+    assert raised.value.code == "resource_already_exists"

@@ -90,7 +90,7 @@ def shop(redis: RedisStack) -> Iterator[Deaf]:
         admin.publish(example_config(), 1)
         billing = StripeBilling(server.secret_key, server.url)
         configs = ConfigCache(admin, example_config, clock)
-        page = UpgradeService(admin, configs, billing, (KEY,), STAGE, clock)
+        page = UpgradeService(admin, configs, billing, admin, (KEY,), STAGE, clock)
         yield Deaf(server, client_of(server), admin, page)
 
 

@@ -119,7 +119,9 @@ def shop(wire: Callable[..., None], store: RedisStore) -> Iterator[Shop]:
         wire(f"{SECRET},{endpoint.secret}", reads)
         billing = StripeBilling(server.secret_key, server.url)
         configs = ConfigCache(store, example_config, clock)
-        yield Shop(server, client, UpgradeService(store, configs, billing, (KEY,), STAGE, clock))
+        yield Shop(
+            server, client, UpgradeService(store, configs, billing, store, (KEY,), STAGE, clock)
+        )
 
 
 # -- Purchases -------------------------------------------------------------------------------------
@@ -252,20 +254,23 @@ def test_an_archive_that_is_away_makes_stripe_send_it_again(shop: Shop, archive:
 
 def test_a_stripe_that_is_away_is_a_billing_error():
     billing = StripeBilling("sk_test_x", "http://127.0.0.1:9")
-    request = CheckoutRequest("ada", "x", 1, "usd", None, {}, PAGE, PAGE, 1)
+    request = CheckoutRequest("ada", "cus_1", "x", 1, "usd", None, {}, PAGE, PAGE, 1)
     with pytest.raises(BillingError, match="APIConnectionError") as raised:
         billing.create_checkout(request)
     assert "sk_test_x" not in str(raised.value)
 
 
 def test_a_checkout_that_stripe_refuses_is_a_billing_error(shop: Shop):
-    request = CheckoutRequest("ada", "x", -1, "usd", None, {}, PAGE, PAGE, 1)
+    request = CheckoutRequest("ada", "cus_1", "x", -1, "usd", None, {}, PAGE, PAGE, 1)
     with pytest.raises(BillingError, match="InvalidRequestError"):
         shop.service.billing.create_checkout(request)
 
 
 def test_where_checkouts_are_paid():
-    assert StripeBilling("sk_test_x").checkout_origins == ("https://checkout.stripe.com",)
+    assert StripeBilling("sk_test_x").checkout_origins == (
+        "https://checkout.stripe.com",
+        "https://billing.stripe.com",
+    )
     local = StripeBilling("sk_test_x", "http://127.0.0.1:12111/base")
     assert local.checkout_origins == ("http://127.0.0.1:12111",)
 

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
-from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, CheckoutStart
+from tollkeeper_core.domain.billing import (
+    BillingError,
+    CheckoutRequest,
+    CheckoutStart,
+    NoSuchCustomerError,
+    PaymentRefusedError,
+    PlanChange,
+)
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
     Claim,
@@ -27,6 +34,7 @@ from tollkeeper_core.domain.ledger import (
     WindowLimit,
 )
 from tollkeeper_core.domain.periods import Periods, Window
+from tollkeeper_core.domain.ports import Account
 from tollkeeper_core.domain.postings import Posting
 
 
@@ -62,6 +70,7 @@ class MemoryLedger:
     paid_prompts: set[tuple[str, str]] = field(default_factory=set)
     claims: dict[str, list[Claim]] = field(default_factory=dict)
     claimed_again: list[str] = field(default_factory=list)
+    customers: dict[str, str] = field(default_factory=dict)
     down: bool = False
 
     def grant(self, request: Grant) -> Granted:
@@ -161,6 +170,22 @@ class MemoryLedger:
         counters = {p.window: Counters(*[used.get(p.window, 0)] * 2) for p in periods}
         return Standing(name, limits, counters, lots, 0)
 
+    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
+        self._answer()
+        mine = [s for s in self.subscriptions.values() if s.user_id == user_id]
+        bought = [g for g in self.granted.values() if g.user_id == user_id]
+        return Account(
+            customer_id=self.customers.get(user_id),
+            subscriptions={s.subscription_id: s.plan for s in mine if s.until_ms > now_ms},
+            purchases=sum(g.granted_ms >= since_ms for g in bought),
+        )
+
+    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
+        self._answer()
+        if self.customers.get(user_id) in (None, replaces):
+            self.customers[user_id] = customer_id
+        return self.customers[user_id]
+
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
         self._answer()
         paid = (user_id, prompt_id) in self.paid_prompts
@@ -225,15 +250,39 @@ class MemoryBilling:
 
     base: str = "https://checkout.stripe.test"
     requests: list[CheckoutRequest] = field(default_factory=list)
+    customers: set[str] = field(default_factory=set)
+    changes: list[PlanChange] = field(default_factory=list)
+    refuses: bool = False
     down: bool = False
 
     @property
     def checkout_origins(self) -> tuple[str, ...]:
         return (self.base,)
 
-    def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
+    def create_customer(self, user_id: str, stage: str, replaces: str | None) -> str:
+        self._answer()
+        made = f"cus_{user_id}" + (f"_after_{replaces}" if replaces else "")
+        self.customers.add(made)
+        return made
+
+    def change_plan(self, change: PlanChange) -> None:
+        self._answer()
+        if self.refuses:
+            raise PaymentRefusedError("Stripe: CardError")
+        self.changes.append(change)
+
+    def portal_url(self, customer_id: str, return_url: str) -> str:
+        self._answer()
+        return f"{self.base}/portal/{customer_id}?return={return_url}"
+
+    def _answer(self) -> None:
         if self.down:
             raise BillingError("Stripe: APIConnectionError")
+
+    def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
+        self._answer()
+        if request.customer_id not in self.customers:
+            raise NoSuchCustomerError("Stripe: resource_missing")
         if request not in self.requests:
             self.requests.append(request)
         session = f"cs_test_{self.requests.index(request)}"

@@ -90,7 +90,9 @@ class Upgrade:
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.config)
         configs = ConfigCache(self.config, lambda: self.config.config, self.clock)
-        self.service = UpgradeService(self.ledger, configs, self.billing, (KEY,), STAGE, self.clock)
+        self.service = UpgradeService(
+            self.ledger, configs, self.billing, self.ledger, (KEY,), STAGE, self.clock
+        )
 
     def token(self, user_id: str = "ada", prompt_id: str = "prm_1", **more: Any) -> str:
         """A fresh link's token."""

@@ -42,7 +42,7 @@ def test_a_quick_run_writes_a_page_with_the_right_counts(tmp_path: Path) -> None
     assert int(settled.split()[0].replace(",", "")) > 0
     assert int(held.split()[0].replace(",", "")) > 0
     ratios = [what for what, value in rows if value.endswith("×")]
-    assert len(ratios) == 18
+    assert len(ratios) == 20
     picture = ET.parse(tmp_path / "ledger.svg").getroot()
     bars = picture.findall("{http://www.w3.org/2000/svg}rect")
     assert len(bars) == 1 + 3 + 9  # the page, what grows, what is settled

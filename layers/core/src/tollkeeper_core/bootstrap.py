@@ -156,7 +156,8 @@ def _upgrade_service(slot: int) -> "UpgradeService":
 
     key = _secret("stripe_secret_key", slot)
     billing = StripeBilling(key, settings().stripe_api_base or None)
-    return UpgradeService(_store(), configs(), billing, _link_keys(slot), _stage(), clock)
+    store = _store()
+    return UpgradeService(store, configs(), billing, store, _link_keys(slot), _stage(), clock)
 
 
 def _stage() -> str:

@@ -37,12 +37,17 @@ _INTERVALS_MAX = {"day": 1095, "week": 156, "month": 36, "year": 3}
 def create_product(call: Call, fields: Json, where: str, *, active: bool = True) -> Json:
     """Keep a new product. `where` is the parameter that holds `fields`, "" for the top level."""
     for name in fields:
-        if name not in _PRODUCT:
+        if name not in _PRODUCT and name != "id":
             raise not_simulated(_named(where, name))
     given: Json = {"active": active} | fields
+    product_id = given.pop("id", None) or call.account.new_id("product")
+    if call.account.find(product_id) is not None:
+        raise StripeError(
+            f"Product already exists: {product_id}.", code="resource_already_exists", param="id"
+        )
     return call.account.add(
         catalog.product(
-            call.account.new_id("product"),
+            product_id,
             created=call.account.now(),
             **given,
         )

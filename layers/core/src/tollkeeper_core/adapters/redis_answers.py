@@ -1,5 +1,7 @@
 """What the scripts answer, read: lists of names and values become the domain's answers."""
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from upstash_redis.errors import UpstashError
@@ -159,3 +161,21 @@ def lot_of(text: str) -> Lot:
         fresh_until_ms=int(fresh_until) or None,
         fresh_nano=int(fresh),
     )
+
+
+def running_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, str]:
+    """Of the hash of subscriptions (lua/subscribe.lua): id -> plan, of those that run."""
+    words = {name: text.split(" ") for name, text in subscriptions.items()}
+    return {
+        name: plan
+        for name, (_, kind, until, _, plan) in words.items()
+        if kind != "2" and int(until) > now_ms
+    }
+
+
+def purchases_since(purchases: Mapping[str, str], since_ms: int) -> int:
+    """Of the hash of purchases (lua/grant.lua): how many packs, by their payments and sessions."""
+    answers = [json.loads(text) for text in purchases.values() if text.startswith("[")]
+    fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in answers]
+    bought = [f for f in fields if "granted" in f and not f["purchase"].startswith("in_")]
+    return sum(int(one["at"]) >= since_ms for one in bought)

@@ -14,6 +14,7 @@ key                            type       what, and its life
 ``tk:{u}:buys``                hash       purchases by id; for ever
 ``tk:{u}:subs``                hash       subscriptions by id; for ever
 ``tk:{u}:p:<prompt id>``       string     what became of a prompt; 7 days
+``tk:{u}:customer``            string     the payment provider's id of the user; for ever
 =============================  =========  =======================================================
 
 ``{u}`` is the percent-encoded user id in braces: the hash tag that keeps one user on one shard.
@@ -87,6 +88,11 @@ def subscriptions(user_id: str) -> str:
 def prompt(user_id: str, prompt_id: str) -> str:
     """What became of one showing of the upgrade page."""
     return f"{user(user_id)}:p:{_name(prompt_id)}"
+
+
+def customer(user_id: str) -> str:
+    """The payment provider's id of the user."""
+    return f"{user(user_id)}:customer"
 
 
 def prices(version: str) -> str:

@@ -11,7 +11,9 @@ from tollkeeper_core.adapters.redis_answers import (
     checked,
     claimed_of,
     granted_of,
+    purchases_since,
     reservation_of,
+    running_plans,
     settlement_of,
     standing_of,
 )
@@ -35,6 +37,7 @@ from tollkeeper_core.domain.ledger import (
     SubscriptionState,
 )
 from tollkeeper_core.domain.periods import Periods, Window, cutoffs
+from tollkeeper_core.domain.ports import Account
 
 _Call = tuple[Script, list[str], list[str]]
 
@@ -172,6 +175,28 @@ class RedisStore:
         """See ports.Ledger."""
         found = self._ask(lambda: self._client.get(keys.prompt(user_id, prompt_id)))
         return PromptState(found) if found else PromptState.OPEN
+
+    # -- Accounts --------------------------------------------------------------------------------
+
+    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
+        """See ports.Accounts. One request."""
+        pipeline = self._client.pipeline()
+        pipeline.get(keys.customer(user_id))
+        pipeline.hgetall(keys.subscriptions(user_id))
+        pipeline.hgetall(keys.purchases(user_id))
+        customer, subscriptions, purchases = self._ask(pipeline.exec)
+        return Account(
+            customer_id=customer,
+            subscriptions=running_plans(subscriptions or {}, now_ms),
+            purchases=purchases_since(purchases or {}, since_ms),
+        )
+
+    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
+        """See ports.Accounts."""
+        answer = self._run(
+            script("customer"), [keys.customer(user_id)], [customer_id, replaces or ""]
+        )
+        return str(answer)
 
     # -- ConfigStore -----------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 #: These decide nothing about a user's state.
-_ALONE = ("publish", "restore")
+_ALONE = ("customer", "publish", "restore")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,11 @@ a page that sells nothing yet does not wait for it.
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from tollkeeper_core.domain.billing import (
@@ -16,10 +18,15 @@ from tollkeeper_core.domain.billing import (
     CheckoutRequest,
     CheckoutStart,
     ForgedEventError,
+    NoSuchCustomerError,
+    PaymentRefusedError,
+    PlanChange,
 )
+from tollkeeper_core.domain.offers import MARK
 
 if TYPE_CHECKING:
-    from stripe import StripeClient
+    from stripe import RequestOptions, StripeClient
+    from stripe.params import CustomerCreateParams, SubscriptionUpdateParams
     from stripe.params.checkout import SessionCreateParams
 
 #: Per try. Two tries and what lies between them stay below the function's 15 s.
@@ -41,27 +48,67 @@ class StripeBilling:
     def checkout_origins(self) -> tuple[str, ...]:
         """Stripe's hosted page, or wherever the local Stripe shows its own."""
         if self.api_base is None:
-            return ("https://checkout.stripe.com",)
+            return ("https://checkout.stripe.com", "https://billing.stripe.com")
         parts = urlsplit(self.api_base)
         return (f"{parts.scheme}://{parts.netloc}",)
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
-        """One Checkout Session. Raises BillingError, with nothing secret in its text."""
-        import stripe  # see the module's docstring
-
+        """See Billing."""
         params = _session_params(request)
-        try:
-            session = self._client.v1.checkout.sessions.create(
-                params, {"idempotency_key": _idempotency_key(params)}
-            )
-        except stripe.StripeError as error:
-            kind = type(error).__name__
-            raise BillingError(
-                f"Stripe: {kind}, code {error.code}, request {error.request_id}"
-            ) from error
+        with _asking():
+            session = self._client.v1.checkout.sessions.create(params, _once(params))
         if session.url is None:
             raise BillingError("Stripe: a session without a page")
         return CheckoutStart(session.url, session.id)
+
+    def create_customer(self, user_id: str, stage: str, replaces: str | None) -> str:
+        """See Billing."""
+        params: CustomerCreateParams = {"metadata": {MARK: stage, "user_id": user_id}}
+        with _asking():
+            made = self._client.v1.customers.create(params, _once(params, replaces or ""))
+        return made.id
+
+    def change_plan(self, change: PlanChange) -> None:
+        """See Billing. The price needs a product that exists: it is made by an id of ours."""
+        import stripe
+
+        with _asking():
+            try:
+                self._client.v1.products.create({"id": change.product, "name": change.title})
+            except stripe.InvalidRequestError as error:
+                if error.code != "resource_already_exists":
+                    raise
+            running = self._client.v1.subscriptions.retrieve(change.subscription_id).to_dict()
+            (item,) = running["items"]["data"]
+            params: SubscriptionUpdateParams = {
+                "items": [
+                    {
+                        "id": item["id"],
+                        "price_data": {
+                            "currency": change.currency,
+                            "product": change.product,
+                            "recurring": {"interval": cast("Any", change.interval)},
+                            "unit_amount": change.price_minor,
+                        },
+                    }
+                ],
+                "metadata": dict(change.metadata),
+                "proration_behavior": "always_invoice",
+                # Or a card that is refused would leave the plan changed and unpaid.
+                "payment_behavior": "error_if_incomplete",
+                "cancel_at_period_end": False,
+            }
+            self._client.v1.subscriptions.update(
+                change.subscription_id, params, _once(params, change.subscription_id)
+            )
+
+    def portal_url(self, customer_id: str, return_url: str) -> str:
+        """See Billing."""
+        with _asking():
+            session = self._client.v1.billing_portal.sessions.create(
+                {"customer": customer_id, "return_url": return_url}
+            )
+        return session.url
 
     @cached_property
     def _client(self) -> "StripeClient":
@@ -106,7 +153,7 @@ def parse_webhook_secrets(secret: str) -> tuple[str, ...]:
 
 
 def _session_params(request: CheckoutRequest) -> "SessionCreateParams":
-    metadata = dict(request.metadata)
+    metadata, options = dict(request.metadata), request.options
     price: Any = {
         "currency": request.currency,
         "unit_amount": request.price_minor,
@@ -117,7 +164,8 @@ def _session_params(request: CheckoutRequest) -> "SessionCreateParams":
     params: SessionCreateParams = {
         "mode": "payment" if request.interval is None else "subscription",
         "client_reference_id": request.user_id,
-        "line_items": [{"price_data": price, "quantity": 1}],
+        "customer": request.customer_id,
+        "line_items": [{"price_data": price, "quantity": request.quantity}],
         "metadata": metadata,
         "success_url": request.success_url,
         "cancel_url": request.cancel_url,
@@ -126,13 +174,44 @@ def _session_params(request: CheckoutRequest) -> "SessionCreateParams":
     # Events about the payment or the subscription carry these, not the session's.
     if request.interval is None:
         params["payment_intent_data"] = {"metadata": metadata}
+        if options.receipts:
+            # A receipt is mailed by the dashboard's setting, an invoice by this one.
+            params["invoice_creation"] = {"enabled": True}
     else:
         params["subscription_data"] = {"metadata": metadata}
+        if request.trial_days is not None:
+            params["subscription_data"]["trial_period_days"] = request.trial_days
+    if options.promotion_codes:
+        params["allow_promotion_codes"] = True
+    if options.automatic_tax:
+        params["automatic_tax"] = {"enabled": True}
+    if options.tax_ids:
+        params["tax_id_collection"] = {"enabled": True}
+    if options.automatic_tax or options.tax_ids:
+        # A customer that exists keeps what they type only so (docs.stripe.com/tax/checkout).
+        params["customer_update"] = {"address": "auto", "name": "auto"}
     return params
 
 
-def _idempotency_key(params: "SessionCreateParams") -> str:
+def _once(params: Mapping[str, Any], more: str = "") -> "RequestOptions":
     # Made of the parameters themselves: Stripe refuses a key that comes with other parameters
     # than before, as it would after a price change between two clicks.
-    text = json.dumps(params, sort_keys=True)
-    return f"tollkeeper-{hashlib.sha256(text.encode()).hexdigest()}"
+    text = json.dumps(params, sort_keys=True) + more
+    return {"idempotency_key": f"tollkeeper-{hashlib.sha256(text.encode()).hexdigest()}"}
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Stripe's errors as ours, with nothing secret in their texts."""
+    import stripe  # see the module's docstring
+
+    try:
+        yield
+    except stripe.StripeError as error:
+        kind = BillingError
+        if isinstance(error, stripe.CardError):
+            kind = PaymentRefusedError
+        elif error.code == "resource_missing" and getattr(error, "param", None) == "customer":
+            kind = NoSuchCustomerError
+        name = type(error).__name__
+        raise kind(f"Stripe: {name}, code {error.code}, request {error.request_id}") from error

@@ -50,7 +50,8 @@ def subscription_changed(state: SubscriptionState, status: str) -> Announcement:
     """A subscription stands as Stripe said at ``at``; a later ``at`` counts."""
     created_s, rank = state.version
     return Announcement(
-        id=f"subscription.changed:{state.subscription_id}:{created_s}:{rank}:{status}",
+        id=f"subscription.changed:{state.subscription_id}:{created_s}:{rank}:{status}"
+        f":{state.plan}:{state.until_ms}",
         kind="subscription.changed",
         user_id=state.user_id,
         at_ms=created_s * 1000,

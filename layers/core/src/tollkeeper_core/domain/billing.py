@@ -1,20 +1,24 @@
 """What is asked of the payment provider: one checkout, and whether an event is really its own."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from tollkeeper_core.domain.config import Checkout
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutRequest:
-    """One purchase to start: one of ``title`` at ``price_minor`` of ``currency``.
+    """One purchase to start: ``quantity`` of ``title`` at ``price_minor`` of ``currency`` each.
 
-    ``interval``: ``month`` or ``year`` for a subscription, None for a single payment.
-    ``metadata`` comes back with every event about it. ``expires_s``: epoch seconds.
+    ``customer_id``: the payer, as the provider knows them. ``interval``: ``month`` or ``year`` for
+    a subscription, None for a single payment. ``metadata`` comes back with every event about it.
+    ``expires_s``: epoch seconds. ``options``: what the payment page offers.
     Equal requests are one purchase: the provider answers both with the same checkout.
     """
 
     user_id: str
+    customer_id: str
     title: str
     price_minor: int
     currency: str
@@ -23,6 +27,9 @@ class CheckoutRequest:
     success_url: str
     cancel_url: str
     expires_s: int
+    quantity: int = 1
+    trial_days: int | None = None
+    options: Checkout = field(default_factory=Checkout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +40,32 @@ class CheckoutStart:
     session_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """Another plan for a subscription that runs; ``product``: an id of ours for the plan.
+
+    What is left of the old plan counts against the new one, and the rest is charged at once.
+    """
+
+    subscription_id: str
+    product: str
+    title: str
+    price_minor: int
+    currency: str
+    interval: str
+    metadata: Mapping[str, str]
+
+
 class BillingError(Exception):
-    """The provider did not start the checkout. Nothing was charged; it may be tried again."""
+    """The provider did not do it. Nothing was charged; it may be tried again."""
+
+
+class NoSuchCustomerError(BillingError):
+    """The provider does not know this customer (any more)."""
+
+
+class PaymentRefusedError(BillingError):
+    """The payer's card was refused. Nothing was changed."""
 
 
 class ForgedEventError(Exception):
@@ -42,7 +73,7 @@ class ForgedEventError(Exception):
 
 
 class Billing(Protocol):
-    """Starts checkouts."""
+    """Starts checkouts. Raises BillingError."""
 
     @property
     def checkout_origins(self) -> tuple[str, ...]:
@@ -50,7 +81,22 @@ class Billing(Protocol):
         ...
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
-        """Start it. Raises BillingError."""
+        """Start it. Raises NoSuchCustomerError as well."""
+        ...
+
+    def create_customer(self, user_id: str, stage: str, replaces: str | None) -> str:
+        """A customer for a user; the same one, however often it is asked for at once.
+
+        ``replaces``: the customer that is gone.
+        """
+        ...
+
+    def change_plan(self, change: PlanChange) -> None:
+        """Change it and charge the difference. Raises PaymentRefusedError as well."""
+        ...
+
+    def portal_url(self, customer_id: str, return_url: str) -> str:
+        """Where a customer sees invoices, changes the card and cancels. For minutes."""
         ...
 
 

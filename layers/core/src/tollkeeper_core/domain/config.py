@@ -88,26 +88,74 @@ class Tier(_Model):
     outage_grace_usd: UsdNano | None = None
 
 
+PriceMinor = Annotated[int, Field(ge=1, le=99_999_999)]
+FreshHours = Annotated[int, Field(ge=0, le=720)]
+Percent = Annotated[int, Field(ge=0, le=100)]
+
+
+class Amount(_Model):
+    """What a payer may choose to pay, in minor units: from ``min_minor`` to ``max_minor``."""
+
+    min_minor: PriceMinor
+    max_minor: PriceMinor
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_minor > self.max_minor:
+            raise ValueError("min_minor is more than max_minor")
+        return self
+
+
 class Pack(_Model):
-    """A credit top-up: what the payer pays, and the AI spend that it buys."""
+    """A credit top-up: what the payer pays, and the AI spend that it buys.
+
+    ``amount``: the payer chooses what to pay, and gets credit at the rate of ``credit_usd`` for
+    ``price_minor``. ``max_quantity``: how many may be bought at once. ``fresh_hours`` and
+    ``fresh_percent`` stand above those of ``settings.fraud``.
+    """
 
     label: Label
-    price_minor: Annotated[int, Field(ge=1, le=99_999_999)]
+    price_minor: PriceMinor
     currency: Currency | None = None
     credit_usd: Annotated[UsdNano, Field(gt=0)]
     expires_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+    amount: Amount | None = None
+    max_quantity: Annotated[int, Field(ge=1, le=100)] = 1
+    fresh_hours: FreshHours | None = None
+    fresh_percent: Percent | None = None
     order: int = 0
+
+    @model_validator(mode="after")
+    def _one_choice(self) -> Self:
+        if self.amount is not None and self.max_quantity > 1:
+            raise ValueError("a pack has an amount or a quantity to choose, not both")
+        if self.price_minor * self.max_quantity > 99_999_999:
+            raise ValueError("price_minor times max_quantity is more than Stripe takes, 99999999")
+        return self
 
 
 class Plan(_Model):
-    """A subscription that gives a tier."""
+    """A subscription that gives a tier.
+
+    ``included_credit_usd``: AI spend that comes with each paid period and ends with it, or, with
+    ``rollover``, never.
+    """
 
     label: Label
     tier: Name
-    price_minor: Annotated[int, Field(ge=1, le=99_999_999)]
+    price_minor: PriceMinor
     currency: Currency | None = None
     interval: Literal["month", "year"] = "month"
+    trial_days: Annotated[int, Field(ge=1, le=730)] | None = None
+    included_credit_usd: Annotated[UsdNano, Field(gt=0)] | None = None
+    rollover: bool = False
     order: int = 0
+
+    @model_validator(mode="after")
+    def _rolls_something_over(self) -> Self:
+        if self.rollover and self.included_credit_usd is None:
+            raise ValueError("rollover without included_credit_usd: there is nothing to keep")
+        return self
 
 
 class CeilingPrice(_Model):
@@ -128,6 +176,27 @@ class Copy(_Model):
     )
 
 
+class Checkout(_Model):
+    """What Stripe's payment page offers; each needs its part of Stripe's dashboard set up."""
+
+    promotion_codes: bool = False
+    automatic_tax: bool = False
+    tax_ids: bool = False
+    receipts: bool = False
+
+
+class Fraud(_Model):
+    """How fast new credits may be used and bought, so that a stolen card burns little.
+
+    ``fresh_percent`` of a purchase is open at once, all of it after ``fresh_hours``.
+    ``purchases_per_day``: how many packs a user may buy in 24 hours.
+    """
+
+    fresh_hours: FreshHours = 0
+    fresh_percent: Percent = 100
+    purchases_per_day: Annotated[int, Field(ge=1, le=1000)] | None = None
+
+
 class Settings(_Model):
     """What holds for the whole stage (SSM ``settings``)."""
 
@@ -141,6 +210,8 @@ class Settings(_Model):
     unknown_model: Literal["block"] | CeilingPrice = "block"
     reservation_seconds: Annotated[int, Field(ge=10, le=86_400)] = 600
     past_due_grace_days: Annotated[int, Field(ge=0, le=60)] = 7
+    checkout: Checkout = Field(default_factory=Checkout)
+    fraud: Fraud = Field(default_factory=Fraud)
     text: Copy = Field(default_factory=Copy, alias="copy")
 
     @property

@@ -8,10 +8,11 @@ so that two stages, and the owner's own products, can share one account.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Self
 
 from tollkeeper_core.domain.config import NAME, Config, Pack, Plan
-from tollkeeper_core.domain.money import AMOUNT_NANO_MAX
+from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_minor, minor_digits
 
 MARK = "tollkeeper"
 
@@ -20,6 +21,19 @@ AUTO_TOP_UP = "auto_top_up"
 
 _PRICE_MINOR_MAX = 99_999_999
 _EXPIRES_DAYS_MAX = 3650
+_FRESH_HOURS_MAX = 720
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a payer chose of a pack; ``amount_text`` (``12.50``) where the pack lets them."""
+
+    quantity: int = 1
+    amount_text: str | None = None
+
+
+class ChoiceError(ValueError):
+    """A choice that the pack does not allow. Its text is for the payer."""
 
 
 class TermsError(ValueError):
@@ -28,7 +42,10 @@ class TermsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PackTerms:
-    """A pack as it was bought: ``credit_nano`` of AI spend for ``price_minor``."""
+    """A pack as it was bought: ``credit_nano`` of AI spend for ``price_minor``, all told.
+
+    Of the credit ``fresh_nano`` are open at once, and all after ``fresh_hours`` (0: at once).
+    """
 
     user_id: str
     prompt_id: str
@@ -37,10 +54,13 @@ class PackTerms:
     price_minor: int
     currency: str
     expires_days: int | None
+    fresh_hours: int = 0
+    fresh_nano: int = 0
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
         expires = {} if self.expires_days is None else {"expires_days": str(self.expires_days)}
+        fresh = {"fresh_hours": str(self.fresh_hours), "fresh_nano": str(self.fresh_nano)}
         return {
             MARK: stage,
             "user_id": self.user_id,
@@ -50,6 +70,7 @@ class PackTerms:
             "price_minor": str(self.price_minor),
             "currency": self.currency,
             **expires,
+            **(fresh if self.fresh_hours else {}),
         }
 
     @classmethod
@@ -65,7 +86,51 @@ class PackTerms:
             expires_days=_number(metadata, "expires_days", _EXPIRES_DAYS_MAX)
             if "expires_days" in metadata
             else None,
+            fresh_hours=_number(metadata, "fresh_hours", _FRESH_HOURS_MAX)
+            if "fresh_hours" in metadata
+            else 0,
+            fresh_nano=_number(metadata, "fresh_nano", AMOUNT_NANO_MAX, lowest=0)
+            if "fresh_hours" in metadata
+            else 0,
         )
+
+    @classmethod
+    def of(
+        cls, config: Config, name: str, choice: "Choice", user_id: str, prompt_id: str
+    ) -> "tuple[Self, int]":
+        """The terms of a pack at this moment, and how many of it. Raises ChoiceError."""
+        pack = config.packs[name]
+        quantity, price_minor, credit_nano = choice.quantity, pack.price_minor, pack.credit_usd
+        if not 1 <= quantity <= pack.max_quantity:
+            raise ChoiceError(f"The quantity must be 1 to {pack.max_quantity}.")
+        if pack.amount is not None:
+            if choice.amount_text is not None:
+                price_minor = _minor(choice.amount_text, config.currency_of(pack))
+            if not pack.amount.min_minor <= price_minor <= pack.amount.max_minor:
+                currency = config.currency_of(pack)
+                low, high = (
+                    format_minor(minor, currency)
+                    for minor in (pack.amount.min_minor, pack.amount.max_minor)
+                )
+                raise ChoiceError(f"The amount must be {low} to {high}.")
+            credit_nano = pack.credit_usd * price_minor // pack.price_minor
+        elif choice.amount_text is not None:
+            raise ChoiceError("The price of this pack is fixed.")
+        fraud, credit_nano = config.settings.fraud, credit_nano * quantity
+        hours = fraud.fresh_hours if pack.fresh_hours is None else pack.fresh_hours
+        percent = fraud.fresh_percent if pack.fresh_percent is None else pack.fresh_percent
+        terms = cls(
+            user_id=user_id,
+            prompt_id=prompt_id,
+            pack=name,
+            credit_nano=max(credit_nano, 1),
+            price_minor=price_minor * quantity,
+            currency=config.currency_of(pack),
+            expires_days=pack.expires_days,
+            fresh_hours=0 if percent == 100 else hours,
+            fresh_nano=credit_nano * percent // 100 if hours and percent < 100 else 0,
+        )
+        return terms, quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +183,14 @@ class PlanTerms:
         )
 
 
+def _minor(text: str, currency: str) -> int:
+    """``12.50`` as minor units. Raises ChoiceError."""
+    minor = Decimal(text) * 10 ** minor_digits(currency)
+    if minor != int(minor):
+        raise ChoiceError("The amount has more decimal places than the currency.")
+    return int(minor)
+
+
 def packs_offered(config: Config) -> list[tuple[str, Pack]]:
     """The packs, in the owner's order."""
     return sorted(config.packs.items(), key=lambda item: (item[1].order, item[0]))
@@ -140,8 +213,8 @@ def _text(metadata: Mapping[str, object], key: str, pattern: str) -> str:
     return value
 
 
-def _number(metadata: Mapping[str, object], key: str, highest: int) -> int:
+def _number(metadata: Mapping[str, object], key: str, highest: int, *, lowest: int = 1) -> int:
     number = int(_text(metadata, key, "[0-9]{1,16}"))
-    if not 1 <= number <= highest:
+    if not lowest <= number <= highest:
         raise TermsError(f"metadata.{key} is out of range")
     return number

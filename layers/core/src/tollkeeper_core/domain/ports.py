@@ -1,6 +1,7 @@
 """The Protocols that adapters meet. Services know these and nothing else of the outside."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tollkeeper_core.domain.announcements import Announcement
@@ -69,6 +70,27 @@ class Ledger(Protocol):
 
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
         """What has become of one showing of the upgrade page."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan."""
+
+    customer_id: str | None
+    subscriptions: Mapping[str, str]
+    purchases: int
+
+
+class Accounts(Protocol):
+    """What a checkout needs to know. Raises LedgerUnavailableError."""
+
+    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
+        """``purchases``: how many packs were bought since."""
+        ...
+
+    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
+        """Keep the provider's id of a user; answers the one that counts, which came first."""
         ...
 
 

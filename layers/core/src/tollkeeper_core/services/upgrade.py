@@ -1,18 +1,33 @@
 """The upgrade page's use cases: show it, start a checkout, watch what becomes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal
 
-from tollkeeper_core.domain.billing import Billing, CheckoutRequest, CheckoutStart
-from tollkeeper_core.domain.config import Config, Pack, Plan
+from tollkeeper_core.domain.billing import (
+    Billing,
+    BillingError,
+    CheckoutRequest,
+    CheckoutStart,
+    NoSuchCustomerError,
+    PaymentRefusedError,
+    PlanChange,
+)
+from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, PromptState, Standing
 from tollkeeper_core.domain.links import LinkClaims, verify_link
-from tollkeeper_core.domain.offers import PackTerms, PlanTerms, packs_offered, plans_offered
+from tollkeeper_core.domain.offers import (
+    Choice,
+    ChoiceError,
+    PackTerms,
+    PlanTerms,
+    packs_offered,
+    plans_offered,
+)
 from tollkeeper_core.domain.periods import periods_at
-from tollkeeper_core.domain.ports import Clock, Ledger
-from tollkeeper_core.domain.problems import Problem
+from tollkeeper_core.domain.ports import Account, Accounts, Clock, Ledger
+from tollkeeper_core.domain.problems import Problem, invalid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.usage_view import usage_view
 
@@ -29,6 +44,9 @@ _WATCH_MS = 2 * _CHECKOUT_MS
 #: Two clicks within one of these are one purchase: the same request, so the same checkout.
 _ATTEMPT_MS = 60_000
 
+#: In which purchases of one user are counted.
+_DAY_MS = 86_400_000
+
 #: An answer without a page of its own may know the allowed origins as they were so long ago.
 _ORIGINS_AGE_MS = 60_000
 
@@ -42,6 +60,7 @@ class UpgradePage:
     standing: Standing
     usage: Mapping[str, Any]
     state: PromptState
+    account: Account
 
     @property
     def packs(self) -> list[tuple[str, Pack]]:
@@ -65,6 +84,7 @@ class UpgradeService:
     ledger: Ledger
     configs: ConfigCache
     billing: Billing
+    accounts: Accounts
     link_keys: tuple[bytes, ...]
     stage: str
     clock: Clock
@@ -90,11 +110,14 @@ class UpgradeService:
         return {"state": state.value, "usage": usage}
 
     def start_checkout(
-        self, token: str, kind: OfferKind, name: str, page_url: str
+        self, token: str, kind: OfferKind, name: str, page_url: str, choice: Choice | None = None
     ) -> CheckoutStart:
-        """Start the purchase of one pack or plan; the payer comes back to ``page_url``.
+        """Start the purchase of a pack or plan; the payer comes back to ``page_url``.
 
-        Raises Problem 404 (no such offer), 409 (what this link began is paid); BillingError.
+        Whoever has a plan changes it: nothing is left to pay elsewhere, and the answer is the page
+        that waits for it. Raises Problem 404 (no such offer), 409 (what this link began is paid),
+        422 (not to be chosen so), 429 (too many purchases), 402 (the card was refused);
+        BillingError.
         """
         now_ms = self.clock()
         page = self._page(verify_link(token, self.link_keys, now_ms))
@@ -105,21 +128,116 @@ class UpgradeService:
                 "A purchase with this link is paid. For another one, ask the app for a new link.",
             )
         done_url = f"{page_url.rstrip('/')}/upgrade/done?t={token}"
+        account = page.account
+        if kind == "pack":
+            request = self._pack_request(page, name, choice or Choice(), account)
+        else:
+            plan, terms = _plan(page, name)
+            for subscription_id in account.subscriptions:
+                self._change_plan(subscription_id, plan, terms)
+                return CheckoutStart(f"{done_url}&plan={name}", subscription_id)
+            request = self._plan_request(plan, terms, page.config.settings.checkout)
         attempt_ms = now_ms - now_ms % _ATTEMPT_MS
-        offer, terms = _pack(page, name) if kind == "pack" else _plan(page, name)
-        return self.billing.create_checkout(
-            CheckoutRequest(
-                user_id=terms.user_id,
-                title=offer.label,
-                price_minor=terms.price_minor,
-                currency=terms.currency,
-                interval=offer.interval if isinstance(offer, Plan) else None,
-                metadata=terms.metadata(self.stage),
-                success_url=f"{done_url}&{kind}={name}",
-                cancel_url=f"{done_url}&canceled=1",
-                expires_s=(attempt_ms + _CHECKOUT_MS) // 1000,
-            )
+        request = replace(
+            request,
+            success_url=f"{done_url}&{kind}={name}",
+            cancel_url=f"{done_url}&canceled=1",
+            expires_s=(attempt_ms + _CHECKOUT_MS) // 1000,
         )
+        return self._checkout(request, account.customer_id)
+
+    def portal_url(self, token: str, page_url: str) -> str:
+        """Where the user sees invoices, changes the card and cancels a plan.
+
+        Raises Problem 404 (they never bought anything); BillingError.
+        """
+        now_ms = self.clock()
+        claims = verify_link(token, self.link_keys, now_ms)
+        customer = self.accounts.account(claims.user_id, now_ms, now_ms).customer_id
+        if customer is None:
+            raise Problem(HTTPStatus.NOT_FOUND, "no_customer", "Nothing was bought yet.")
+        return self.billing.portal_url(customer, f"{page_url.rstrip('/')}/upgrade?t={token}")
+
+    def _pack_request(
+        self, page: UpgradePage, name: str, choice: Choice, account: Account
+    ) -> CheckoutRequest:
+        config, claims = page.config, page.claims
+        if name not in config.packs:
+            raise _not_for_sale()
+        most = config.settings.fraud.purchases_per_day
+        if most is not None and account.purchases >= most:
+            raise Problem(
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "too_many_purchases",
+                "That is all that can be bought in one day. Please try again tomorrow.",
+            )
+        try:
+            terms, quantity = PackTerms.of(config, name, choice, claims.user_id, claims.prompt_id)
+        except ChoiceError as error:
+            raise invalid(str(error)) from None
+        return CheckoutRequest(
+            user_id=terms.user_id,
+            customer_id="",
+            title=config.packs[name].label,
+            price_minor=terms.price_minor // quantity,
+            currency=terms.currency,
+            interval=None,
+            metadata=terms.metadata(self.stage),
+            success_url="",
+            cancel_url="",
+            expires_s=0,
+            quantity=quantity,
+            options=config.settings.checkout,
+        )
+
+    def _plan_request(self, plan: Plan, terms: PlanTerms, options: Checkout) -> CheckoutRequest:
+        return CheckoutRequest(
+            user_id=terms.user_id,
+            customer_id="",
+            title=plan.label,
+            price_minor=terms.price_minor,
+            currency=terms.currency,
+            interval=plan.interval,
+            metadata=terms.metadata(self.stage),
+            success_url="",
+            cancel_url="",
+            expires_s=0,
+            trial_days=plan.trial_days,
+            options=options,
+        )
+
+    def _change_plan(self, subscription_id: str, plan: Plan, terms: PlanTerms) -> None:
+        try:
+            self.billing.change_plan(
+                PlanChange(
+                    subscription_id=subscription_id,
+                    product=f"tollkeeper_{self.stage}_{terms.plan}",
+                    title=plan.label,
+                    price_minor=terms.price_minor,
+                    currency=terms.currency,
+                    interval=plan.interval,
+                    metadata=terms.metadata(self.stage),
+                )
+            )
+        except PaymentRefusedError:
+            raise Problem(
+                HTTPStatus.PAYMENT_REQUIRED,
+                "payment_refused",
+                "Your card was refused and nothing was changed. Change the card, then try again.",
+            ) from None
+
+    def _checkout(self, request: CheckoutRequest, customer_id: str | None) -> CheckoutStart:
+        """As the customer that the user is; made with the first purchase, and again when gone."""
+        user_id, gone = request.user_id, None
+        for _ in range(2):
+            if customer_id is None:
+                made = self.billing.create_customer(user_id, self.stage, gone)
+                customer_id = self.accounts.keep_customer(user_id, made, gone)
+            try:
+                return self.billing.create_checkout(replace(request, customer_id=customer_id))
+            except NoSuchCustomerError:
+                customer_id, gone = None, customer_id
+        raise BillingError("the customer is gone as soon as it is made")
 
     def allowed_origins(self) -> list[str]:
         """Who may frame an answer that has no page, such as an error."""
@@ -135,7 +253,9 @@ class UpgradeService:
     def _page(self, claims: LinkClaims) -> UpgradePage:
         config, standing, usage = self._standing(claims)
         state = self.ledger.prompt_state(claims.user_id, claims.prompt_id)
-        return UpgradePage(claims, config, standing, usage, state)
+        now_ms = self.clock()
+        account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms)
+        return UpgradePage(claims, config, standing, usage, state, account)
 
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
         now_ms = self.clock()
@@ -152,21 +272,6 @@ class UpgradeService:
         return self.configs.fresh(read)
 
 
-def _pack(page: UpgradePage, name: str) -> tuple[Pack, PackTerms]:
-    for known, pack in page.packs:
-        if known == name:
-            return pack, PackTerms(
-                user_id=page.claims.user_id,
-                prompt_id=page.claims.prompt_id,
-                pack=name,
-                credit_nano=pack.credit_usd,
-                price_minor=pack.price_minor,
-                currency=page.config.currency_of(pack),
-                expires_days=pack.expires_days,
-            )
-    raise _not_for_sale()
-
-
 def _plan(page: UpgradePage, name: str) -> tuple[Plan, PlanTerms]:
     for known, plan in page.plans:
         if known == name:
@@ -177,6 +282,8 @@ def _plan(page: UpgradePage, name: str) -> tuple[Plan, PlanTerms]:
                 tier=plan.tier,
                 price_minor=plan.price_minor,
                 currency=page.config.currency_of(plan),
+                credit_nano=plan.included_credit_usd or 0,
+                rollover=plan.rollover,
             )
     raise _not_for_sale()
 

@@ -18,6 +18,7 @@ from tollkeeper_core.services.stripe_events.event import (
 )
 
 DAY_MS = 86_400_000
+_HOUR_MS = 3_600_000
 
 _PAID = frozenset(("paid", "no_payment_required"))
 
@@ -95,4 +96,8 @@ def pack_grant(
         expires_ms=expires_ms,
         prompt_id=terms.prompt_id,
         now_ms=now_ms,
+        # What nothing was paid for is shown at its price.
+        worth_minor=paid_minor or terms.price_minor,
+        fresh_until_ms=now_ms + terms.fresh_hours * _HOUR_MS if terms.fresh_hours else None,
+        fresh_nano=terms.fresh_nano,
     )
