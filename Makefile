@@ -123,6 +123,10 @@ deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a m
 smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--stage prod")
 	@$(BIN)/python -m infra.setup.smoke $(ARGS)
 
+.PHONY: reference
+reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
+	@$(BIN)/python -m infra.reference.configuration
+
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 	@for f in $(LOCKS); do \

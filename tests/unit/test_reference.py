@@ -1,0 +1,14 @@
+"""The reference pages are what the code says now."""
+
+from infra.reference import configuration
+
+
+def test_the_configuration_page_is_up_to_date() -> None:
+    assert configuration.PAGE.read_text("utf-8") == configuration.page(), "run make reference"
+
+
+def test_every_field_is_on_the_page() -> None:
+    page = configuration.page()
+    for model, _ in configuration._PARAMETERS.values():
+        for name, field in model.model_fields.items():
+            assert f"| `{field.alias or name}` |" in page
