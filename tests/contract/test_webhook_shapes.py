@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import stripe
 from tollkeeper_core.adapters.stripe_billing import StripeEvents
+from tollkeeper_core.domain.purchases import Purchase
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
 from tollkeeper_core.services.stripe_events.event import Effect
 
@@ -21,10 +22,14 @@ from tests.support.webhook import (
     PACK,
     STAGE,
     Webhook,
+    charge,
+    dispute,
     event,
     invoice,
+    refund,
     session,
     subscription,
+    warning,
 )
 
 EXAMPLES_FILE = Path(__file__).parents[3] / "shared" / "stripe" / "fixtures3.json"
@@ -38,6 +43,11 @@ SUBJECTS: dict[str, tuple[str, dict[str, Any]]] = {
         subscription(metadata=CREDIT_PLAN.metadata(STAGE), pause_collection=None),
     ),
     "invoice.": ("invoice", invoice()),
+    "charge.refunded": ("charge", charge()),
+    "charge.refund.": ("refund", refund()),
+    "refund.": ("refund", refund()),
+    "charge.dispute.": ("dispute", dispute()),
+    "radar.": ("radar.early_fraud_warning", warning()),
     "payment_intent.": (
         "payment_intent",
         {
@@ -60,6 +70,18 @@ EFFECTS = {
     "customer.subscription.paused": Effect.SUBSCRIPTION,
     "customer.subscription.resumed": Effect.SUBSCRIPTION,
     "customer.subscription.deleted": Effect.SUBSCRIPTION,
+    "charge.refunded": Effect.CLAIMED,
+    "charge.refund.updated": Effect.CLAIMED,
+    "refund.created": Effect.CLAIMED,
+    "refund.updated": Effect.CLAIMED,
+    "refund.failed": Effect.CLAIMED,
+    "charge.dispute.created": Effect.CLAIMED,
+    "charge.dispute.updated": Effect.CLAIMED,
+    "charge.dispute.closed": Effect.CLAIMED,
+    "charge.dispute.funds_withdrawn": Effect.CLAIMED,
+    "charge.dispute.funds_reinstated": Effect.CLAIMED,
+    "radar.early_fraud_warning.created": Effect.CLAIMED,
+    "radar.early_fraud_warning.updated": Effect.CLAIMED,
 }
 
 
@@ -107,6 +129,8 @@ def test_an_event_as_stripe_publishes_and_reads_it(examples: dict[str, Any], kin
     parsed = stripe.Webhook.construct_event(body, header, SECRET)
     assert (parsed.type, parsed.created) == (kind, NOW_S)
     webhook = Webhook()
+    webhook.stripe.purchases["pi_1"] = Purchase("pi_1", PACK.metadata(STAGE))
+    webhook.stripe.refunds["pi_1"] = [over(copy.deepcopy(examples["refund"]), refund())]
     apply = service(webhook)
     assert apply(body, header).effect is EFFECTS[kind]
     again = apply(body, header).effect
@@ -126,5 +150,5 @@ def test_one_of_another_product_is_acknowledged(examples: dict[str, Any], kind: 
 
 
 def test_every_event_that_is_handled_is_here() -> None:
-    assert set(EFFECTS) == set(Webhook().service.actions)
+    assert set(EFFECTS) == set(Webhook().service._actions)
     assert set(EFFECTS) <= set(EVENTS)

@@ -42,7 +42,22 @@ def settled(event: str, user: str = "ada", nano: int = 10, at_ms: int = NOW_MS) 
 
 def bought(purchase: str, user: str = "ada") -> list[Posting]:
     return grant_postings(
-        Granted(user, purchase, "p", 4_000, 500, "usd", None, NOW_MS, 0, 0, replayed=False)
+        Granted(
+            user,
+            purchase,
+            "p",
+            4_000,
+            500,
+            500,
+            "usd",
+            None,
+            None,
+            0,
+            NOW_MS,
+            0,
+            claimed=False,
+            replayed=False,
+        )  # fmt: skip
     )
 
 
