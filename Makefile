@@ -126,6 +126,7 @@ smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--
 .PHONY: reference
 reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
 	@$(BIN)/python -m infra.reference.configuration
+	@$(BIN)/python -m infra.reference.openapi
 
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks

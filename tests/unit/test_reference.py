@@ -1,6 +1,8 @@
 """The reference pages are what the code says now."""
 
-from infra.reference import configuration
+import json
+
+from infra.reference import configuration, openapi
 
 
 def test_the_configuration_page_is_up_to_date() -> None:
@@ -12,3 +14,7 @@ def test_every_field_is_on_the_page() -> None:
     for model, _ in configuration._PARAMETERS.values():
         for name, field in model.model_fields.items():
             assert f"| `{field.alias or name}` |" in page
+
+
+def test_the_api_document_is_up_to_date() -> None:
+    assert json.loads(openapi.PAGE.read_text("utf-8")) == openapi.document(), "run make reference"

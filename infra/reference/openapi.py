@@ -1,0 +1,223 @@
+"""docs/openapi.json: the API that app code calls, from the models that validate it."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from tollkeeper_core.domain.api import EVENTS_MAX, CheckRequest, LinkRequest, UsageBatch, UsageEvent
+from tollkeeper_core.domain.periods import Window
+
+PAGE = Path(__file__).parents[2] / "docs" / "openapi.json"
+
+Schema = dict[str, Any]
+
+_USD: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "description": "US dollars"}
+_TIME: Schema = {"type": "string", "format": "date-time"}
+_TEXT: Schema = {"type": "string"}
+
+
+def _object(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": required,
+        "additionalProperties": False,
+        **more,
+    }
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_WINDOWS = {str(window): _ref("Window") for window in Window}
+_SCHEMAS: dict[str, Schema] = {
+    "Window": _object(
+        {"percent": {"type": "integer", "minimum": 0, "maximum": 100}, "resets_at": _TIME}
+    ),
+    "Credit": _object(
+        {
+            "currency": {"type": "string", "pattern": "^[a-z]{3}$"},
+            "balance_minor": {"type": "integer", "minimum": 0},
+            "display": _TEXT,
+            "on_hold_display": _TEXT,
+        },
+        "on_hold_display",
+    ),
+    "Usage": _object(
+        {
+            "tier": _TEXT,
+            "windows": _object(_WINDOWS, *_WINDOWS),
+            "credits": {"type": "array", "items": _ref("Credit")},
+        }
+    ),
+    "Warning": _object(
+        {
+            "code": {"const": "limit_near"},
+            "window": {"enum": [str(window) for window in Window]},
+            "percent": {"type": "integer", "minimum": 0, "maximum": 100},
+            "threshold": {"type": "integer"},
+        }
+    ),
+    "Allowed": _object(
+        {
+            "decision": {"const": "allow"},
+            "degraded": {"const": True},
+            "reservation_id": _TEXT,
+            "reserved_usd": _USD,
+            "expires_at": _TIME,
+            "warnings": {"type": "array", "items": _ref("Warning")},
+            "usage": _or_null(_ref("Usage")),
+        },
+        "degraded",
+    ),
+    "Blocked": _object(
+        {
+            "decision": {"const": "block"},
+            "reason": _object(
+                {
+                    "code": {"enum": ["limit_reached", "hard_limit_reached", "unknown_model"]},
+                    "window": _or_null({"enum": [str(window) for window in Window]}),
+                    "resets_at": _or_null(_TIME),
+                }
+            ),
+            "affordable_usd": _USD,
+            "upgrade_message": _TEXT,
+            "upgrade_url": _or_null({"type": "string", "format": "uri"}),
+            "usage": _ref("Usage"),
+        }
+    ),
+    "Verdict": {
+        "type": "object",
+        "properties": {"event_id": _or_null(_TEXT), "status": {"enum": ["accepted", "rejected"]}},
+        "required": ["status"],
+    },
+    "Problem": {
+        "type": "object",
+        "description": "RFC 9457",
+        "properties": {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "code": _TEXT,
+            "detail": _TEXT,
+            "errors": {"type": "array", "items": {"type": "object"}},
+        },
+        "required": ["type", "title", "status", "code", "detail"],
+    },
+}
+_PROBLEMS = {
+    "400": "The body is not JSON.",
+    "401": "No valid API key.",
+    "413": "The body is larger than 64 KiB.",
+    "422": "The request is wrong; `errors` says where.",
+    "503": "Redis is away, or nothing is published: try again.",
+}
+
+
+def document() -> Schema:
+    """The whole document."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tollkeeper",
+            "version": "1",
+            "description": "What app code asks before and reports after each AI call.",
+        },
+        "security": [{"key": []}],
+        "paths": {
+            "/v1/check": {
+                "post": _operation(
+                    "Ask whether a call may run, and reserve what it may cost",
+                    CheckRequest,
+                    "200",
+                    {"oneOf": [_ref("Allowed"), _ref("Blocked")]},
+                )
+            },
+            "/v1/usage": {
+                "post": _operation(
+                    "Report what calls used",
+                    UsageBatch,
+                    "202",
+                    _object({"results": {"type": "array", "items": _ref("Verdict")}}),
+                )
+            },
+            "/v1/upgrade-links": {
+                "post": _operation(
+                    "A link to the upgrade page, for a button",
+                    LinkRequest,
+                    "200",
+                    _object({"upgrade_url": {"type": "string", "format": "uri"}}),
+                )
+            },
+            "/v1/users/{user_id}/usage": {
+                "get": {
+                    "summary": "Where a user stands: what end users may see",
+                    "parameters": [
+                        {
+                            "name": "user_id",
+                            "in": "path",
+                            "required": True,
+                            "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+                        }
+                    ],
+                    "responses": _responses("200", _ref("Usage")),
+                }
+            },
+        },
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {**_SCHEMAS, "UsageEvent": _request(UsageEvent)},
+        },
+    }
+
+
+def _operation(summary: str, model: type[BaseModel], status: str, answer: Schema) -> Schema:
+    content = {"application/json": {"schema": _request(model)}}
+    return {
+        "summary": summary,
+        "requestBody": {"required": True, "content": content},
+        "responses": _responses(status, answer),
+    }
+
+
+def _responses(status: str, answer: Schema) -> Schema:
+    problem = {"application/problem+json": {"schema": _ref("Problem")}}
+    return {
+        status: {"description": "Done.", "content": {"application/json": {"schema": answer}}},
+        **{code: {"description": why, "content": problem} for code, why in _PROBLEMS.items()},
+    }
+
+
+def _request(model: type[BaseModel]) -> Schema:
+    """What pydantic says of a model; amounts are texts, whatever they become inside."""
+    schema = model.model_json_schema()
+    for name, found in schema["properties"].items():
+        found.pop("title", None)
+        if name.endswith("_usd"):
+            schema["properties"][name] = _or_null(_USD)
+        if name == "events":
+            schema["properties"][name] = {
+                "type": "array",
+                "items": _ref("UsageEvent"),
+                "minItems": 1,
+                "maxItems": EVENTS_MAX,
+            }
+    schema["description"] = (model.__doc__ or "").replace("``", "`")
+    return schema
+
+
+def main() -> None:
+    """Write the document."""
+    PAGE.write_text(json.dumps(document(), indent=2) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
