@@ -14,6 +14,7 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import Claim, Grant, Hold
 from tollkeeper_core.domain.offers import Choice
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.services.config_cache import ConfigCache
@@ -204,6 +205,18 @@ def test_fresh_credit_is_shown_and_opens_later(shop: Shop) -> None:
     assert lot.usable_nano(lot.granted_ms) == 10**9
     assert lot.usable_nano(lot.granted_ms + 24 * 3_600_000) == 4 * 10**9
     assert [c["display"] for c in shop.usage["credits"]] == ["$5.00"]
+
+
+def test_a_payment_of_long_ago_opens_credit_at_once_until_it_is_disputed(shop: Shop) -> None:
+    fraud = {"fresh_hours": 24, "fresh_percent": 25, "trusted_days": 30}
+    shop.change(settings={"fraud": fraud})
+    long_ago_ms = clock() - 31 * 86_400_000
+    shop.store.grant(Grant("ada", "pi_old", "starter", 10**9, 100, "usd", None, None, long_ago_ms))
+    trusted = shop.start("starter").metadata.to_dict()
+    assert "fresh_hours" not in trusted
+    shop.store.claim(Claim("ada", "pi_old", "dp_1", (1, 1), 0, Hold.OPEN, clock()))
+    doubted = shop.start("starter", prompt="prm_2").metadata.to_dict()
+    assert (doubted["fresh_hours"], doubted["fresh_nano"]) == ("24", str(10**9))
 
 
 def test_a_subscriber_changes_the_plan_and_pays_the_difference(shop: Shop) -> None:

@@ -1,9 +1,17 @@
 """All planted bugs."""
 
 from tests.mutants.claims import CLAIM_MUTANTS
+from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.sdk import SDK_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
 from tests.mutants.webhook import WEBHOOK_MUTANTS
 
-MUTANTS = (*SCRIPT_MUTANTS, *CLAIM_MUTANTS, *SERVICE_MUTANTS, *WEBHOOK_MUTANTS, *SDK_MUTANTS)
+MUTANTS = (
+    *SCRIPT_MUTANTS,
+    *CLAIM_MUTANTS,
+    *FRAUD_MUTANTS,
+    *SERVICE_MUTANTS,
+    *WEBHOOK_MUTANTS,
+    *SDK_MUTANTS,
+)

@@ -174,10 +174,13 @@ class MemoryLedger:
         self._answer()
         mine = [s for s in self.subscriptions.values() if s.user_id == user_id]
         bought = [g for g in self.granted.values() if g.user_id == user_id]
+        packs = [g for g in bought if not g.purchase_id.startswith("in_")]
+        paid = [g for g in bought if g.paid_minor > 0 and g.purchase_id not in self.claims]
         return Account(
             customer_id=self.customers.get(user_id),
             subscriptions={s.subscription_id: s.plan for s in mine if s.until_ms > now_ms},
-            purchases=sum(g.granted_ms >= since_ms for g in bought),
+            purchases=sum(g.granted_ms >= since_ms for g in packs),
+            first_paid_ms=min((g.granted_ms for g in paid), default=None),
         )
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:

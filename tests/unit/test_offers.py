@@ -93,6 +93,26 @@ def test_how_fast_new_credit_opens_is_the_packs_or_the_stages(
     assert (found.fresh_hours, found.fresh_nano) == (hours, nano)
 
 
+@pytest.mark.parametrize("pack", [{}, {"fresh_hours": 2, "fresh_percent": 0}])
+def test_for_who_is_trusted_all_is_open_at_once(pack: dict[str, Any]) -> None:
+    found = config(fraud={"fresh_hours": 24, "fresh_percent": 25, "trusted_days": 30}, **pack)
+    trusted, _ = PackTerms.of(found, "p", Choice(), "ada", "prm_1", trusted=True)
+    assert (trusted.fresh_hours, trusted.fresh_nano) == (0, 0)
+    assert "fresh_hours" not in trusted.metadata("prod")
+    assert terms(found)[0].fresh_hours > 0
+
+
+@pytest.mark.parametrize(
+    ("days", "first_ms", "trusted"),
+    [(30, 0, True), (30, 1, False), (31, 0, False), (None, 0, False), (1, None, False)],
+)
+def test_trust_begins_so_many_days_after_the_first_payment(
+    days: int | None, first_ms: int | None, trusted: bool
+) -> None:
+    fraud = config(fraud={"trusted_days": days}).settings.fraud
+    assert fraud.trusts(first_ms, 30 * 86_400_000) is trusted
+
+
 @pytest.mark.parametrize(
     ("pack", "says"),
     [

@@ -106,6 +106,18 @@ def test_a_pack_becomes_a_checkout_with_the_terms_of_the_click():
     assert PackTerms.read(request.metadata).metadata("test") == request.metadata
 
 
+@pytest.mark.parametrize(("days", "hours"), [(29, "24"), (30, None)])
+def test_credits_open_at_once_for_who_paid_long_ago(days: int, hours: str | None):
+    up = Upgrade()
+    fraud = {"fresh_hours": 24, "fresh_percent": 25, "trusted_days": 30}
+    up.config.config = example_config(fraud=fraud)
+    grant(up, None)
+    up.clock.now_ms = NOW_MS + days * 24 * HOUR_MS
+    buy_starter(up, up.token())
+    (request,) = up.billing.requests
+    assert request.metadata.get("fresh_hours") == hours
+
+
 def test_a_plan_becomes_a_subscription():
     up = Upgrade()
     up.service.start_checkout(up.token(), "plan", "pro_monthly", PAGE)

@@ -175,7 +175,23 @@ def running_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, st
 
 def purchases_since(purchases: Mapping[str, str], since_ms: int) -> int:
     """Of the hash of purchases (lua/grant.lua): how many packs, by their payments and sessions."""
+    bought = [one for one in _grants(purchases) if not one["purchase"].startswith("in_")]
+    return sum(int(one["at"]) >= since_ms for one in bought)
+
+
+def first_paid(purchases: Mapping[str, str]) -> int | None:
+    """Of the same hash: when money first came in on which there is no claim (lua/claim.lua)."""
+    return min(
+        (
+            int(one["at"])
+            for one in _grants(purchases)
+            if int(one["paid"]) > 0 and f"claims:{one['purchase']}" not in purchases
+        ),
+        default=None,
+    )
+
+
+def _grants(purchases: Mapping[str, str]) -> list[dict[str, Any]]:
     answers = [json.loads(text) for text in purchases.values() if text.startswith("[")]
     fields = [dict(zip(one[::2], one[1::2], strict=True)) for one in answers]
-    bought = [f for f in fields if "granted" in f and not f["purchase"].startswith("in_")]
-    return sum(int(one["at"]) >= since_ms for one in bought)
+    return [one for one in fields if "granted" in one]

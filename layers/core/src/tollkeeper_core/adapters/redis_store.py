@@ -10,6 +10,7 @@ from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import (
     checked,
     claimed_of,
+    first_paid,
     granted_of,
     purchases_since,
     reservation_of,
@@ -184,11 +185,13 @@ class RedisStore:
         pipeline.get(keys.customer(user_id))
         pipeline.hgetall(keys.subscriptions(user_id))
         pipeline.hgetall(keys.purchases(user_id))
-        customer, subscriptions, purchases = self._ask(pipeline.exec)
+        customer, subscriptions, found = self._ask(pipeline.exec)
+        purchases = found or {}
         return Account(
             customer_id=customer,
             subscriptions=running_plans(subscriptions or {}, now_ms),
-            purchases=purchases_since(purchases or {}, since_ms),
+            purchases=purchases_since(purchases, since_ms),
+            first_paid_ms=first_paid(purchases),
         )
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:

@@ -88,6 +88,8 @@ class Tier(_Model):
     outage_grace_usd: UsdNano | None = None
 
 
+_DAY_MS = 86_400_000
+
 PriceMinor = Annotated[int, Field(ge=1, le=99_999_999)]
 FreshHours = Annotated[int, Field(ge=0, le=720)]
 Percent = Annotated[int, Field(ge=0, le=100)]
@@ -189,12 +191,20 @@ class Fraud(_Model):
     """How fast new credits may be used and bought, so that a stolen card burns little.
 
     ``fresh_percent`` of a purchase is open at once, all of it after ``fresh_hours``.
-    ``purchases_per_day``: how many packs a user may buy in 24 hours.
+    ``purchases_per_day``: how many packs a user may buy in 24 hours. ``trusted_days`` after the
+    first payment of which nothing was ever claimed back, new purchases are open at once.
     """
 
     fresh_hours: FreshHours = 0
     fresh_percent: Percent = 100
     purchases_per_day: Annotated[int, Field(ge=1, le=1000)] | None = None
+    trusted_days: Annotated[int, Field(ge=1, le=3650)] | None = None
+
+    def trusts(self, first_paid_ms: int | None, now_ms: int) -> bool:
+        """Whether that first payment (see ports.Account) is old enough by now."""
+        if self.trusted_days is None or first_paid_ms is None:
+            return False
+        return now_ms - first_paid_ms >= self.trusted_days * _DAY_MS
 
 
 class Settings(_Model):

@@ -96,9 +96,19 @@ class PackTerms:
 
     @classmethod
     def of(
-        cls, config: Config, name: str, choice: "Choice", user_id: str, prompt_id: str
+        cls,
+        config: Config,
+        name: str,
+        choice: "Choice",
+        user_id: str,
+        prompt_id: str,
+        *,
+        trusted: bool = False,
     ) -> "tuple[Self, int]":
-        """The terms of a pack at this moment, and how many of it. Raises ChoiceError."""
+        """The terms of a pack at this moment, and how many of it. Raises ChoiceError.
+
+        ``trusted``: all of it is open at once (Fraud.trusts).
+        """
         pack = config.packs[name]
         quantity, price_minor, credit_nano = choice.quantity, pack.price_minor, pack.credit_usd
         if not 1 <= quantity <= pack.max_quantity:
@@ -119,6 +129,8 @@ class PackTerms:
         fraud, credit_nano = config.settings.fraud, credit_nano * quantity
         hours = fraud.fresh_hours if pack.fresh_hours is None else pack.fresh_hours
         percent = fraud.fresh_percent if pack.fresh_percent is None else pack.fresh_percent
+        if trusted:
+            percent = 100
         terms = cls(
             user_id=user_id,
             prompt_id=prompt_id,

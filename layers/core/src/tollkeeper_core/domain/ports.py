@@ -75,11 +75,16 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan."""
+    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan.
+
+    ``first_paid_ms``: when the user first paid for something of which nothing was ever claimed
+    back; None: never.
+    """
 
     customer_id: str | None
     subscriptions: Mapping[str, str]
     purchases: int
+    first_paid_ms: int | None
 
 
 class Accounts(Protocol):

@@ -130,7 +130,7 @@ class UpgradeService:
         done_url = f"{page_url.rstrip('/')}/upgrade/done?t={token}"
         account = page.account
         if kind == "pack":
-            request = self._pack_request(page, name, choice or Choice(), account)
+            request = self._pack_request(page, name, choice or Choice(), now_ms)
         else:
             plan, terms = _plan(page, name)
             for subscription_id in account.subscriptions:
@@ -159,12 +159,13 @@ class UpgradeService:
         return self.billing.portal_url(customer, f"{page_url.rstrip('/')}/upgrade?t={token}")
 
     def _pack_request(
-        self, page: UpgradePage, name: str, choice: Choice, account: Account
+        self, page: UpgradePage, name: str, choice: Choice, now_ms: int
     ) -> CheckoutRequest:
-        config, claims = page.config, page.claims
+        config, claims, account = page.config, page.claims, page.account
         if name not in config.packs:
             raise _not_for_sale()
-        most = config.settings.fraud.purchases_per_day
+        fraud = config.settings.fraud
+        most = fraud.purchases_per_day
         if most is not None and account.purchases >= most:
             raise Problem(
                 HTTPStatus.TOO_MANY_REQUESTS,
@@ -172,7 +173,14 @@ class UpgradeService:
                 "That is all that can be bought in one day. Please try again tomorrow.",
             )
         try:
-            terms, quantity = PackTerms.of(config, name, choice, claims.user_id, claims.prompt_id)
+            terms, quantity = PackTerms.of(
+                config,
+                name,
+                choice,
+                claims.user_id,
+                claims.prompt_id,
+                trusted=fraud.trusts(account.first_paid_ms, now_ms),
+            )
         except ChoiceError as error:
             raise invalid(str(error)) from None
         return CheckoutRequest(
