@@ -221,6 +221,8 @@ def test_nothing_secret_is_in_the_logs(
     story.browser.get(link + "x")
     story.report({**story.event("0.01"), "user_id": story.user})
     until(story.balance, bool)
+    # A function's metrics are written after its answer: the balance can be seen before the line.
+    until(lambda: [line for line in lines if "CreditsGranted" in line], bool)
     printed = [line for line in lines if not line.startswith("chat ")]
     token = link.partition("?t=")[2]
     values = {**secrets(), "api key": stack.api_key, "wrong key": SECRET_KEY, "link": token}
