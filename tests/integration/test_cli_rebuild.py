@@ -77,6 +77,8 @@ def test_an_emptied_redis_lets_nobody_in_until_it_is_rebuilt(stage: Stage) -> No
     assert code == 0, said
     assert "Users: 3," in said
     assert stage.admin.states(users) == before
+    account = stage.admin.account("carol", 0, clock())
+    assert (account.customer_id, account.subscriptions) == ("cus_carol", {"sub_1": "monthly"})
     assert stage.redis.direct.get(keys.CONFIG_ERROR) is None
     assert not stage.admin.is_rebuilding()
     assert stage.run("verify") == (0, stage.run("verify")[1])

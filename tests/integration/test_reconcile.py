@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 import stripe
+from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.stripe_billing import StripeBilling
@@ -57,11 +58,17 @@ class Deaf:
     def configs(self) -> ConfigCache:
         return ConfigCache(self.admin, example_config, clock)
 
-    def reconcile(self) -> Reconciled:
+    def reconcile(self, later_ms: int = 0) -> Reconciled:
         reads = StripeReads(self.server.secret_key, self.server.url)
         lists = StripeLists(self.server.secret_key, self.server.url)
         service = build_reconcile(
-            self.admin, self.archive, self.bus, (lists, reads), self.configs, STAGE, clock
+            self.admin,
+            self.archive,
+            self.bus,
+            (lists, reads),
+            self.configs,
+            STAGE,
+            lambda: clock() + later_ms,
         )
         return service(clock() // 1000 - DAY_S, lambda *_: None)
 
@@ -122,8 +129,10 @@ def test_what_was_lost_is_applied_once(shop: Deaf) -> None:
     told = {one.kind for one in shop.bus.told}
     assert told >= {"credits.granted", "subscription.changed"}
 
-    before, heard = shop.state, len(shop.bus.told)
-    again = shop.reconcile()
+    assert shop.state.customer_id == shop.client.v1.customers.list().data[0].id
+    before, heard, record = shop.state, len(shop.bus.told), dict(shop.archive.postings)
+    again = shop.reconcile(later_ms=3_600_000)
+    assert shop.archive.postings == record
     assert again.news.total() == 0
     assert again.looked_at == done.looked_at
     assert len(shop.bus.told) == heard
@@ -140,6 +149,16 @@ def test_what_was_heard_is_no_news(shop: Deaf) -> None:
     before = shop.state
     assert shop.reconcile().news.total() == 0
     assert shop.state == before
+
+
+def test_a_customer_that_is_in_no_record_is_found_at_stripe(shop: Deaf, redis: RedisStack) -> None:
+    """As after a rebuild from an archive older than its records of customers."""
+    live(shop)
+    shop.reconcile()
+    customer = shop.state.customer_id
+    redis.direct.delete(keys.customer("ada"))
+    shop.reconcile()
+    assert shop.state.customer_id == customer is not None
 
 
 def test_a_plan_that_ended_unheard_is_taken(shop: Deaf) -> None:

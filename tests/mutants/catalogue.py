@@ -1,5 +1,6 @@
 """All planted bugs."""
 
+from tests.mutants.billing import BILLING_MUTANTS
 from tests.mutants.claims import CLAIM_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
@@ -13,5 +14,6 @@ MUTANTS = (
     *FRAUD_MUTANTS,
     *SERVICE_MUTANTS,
     *WEBHOOK_MUTANTS,
+    *BILLING_MUTANTS,
     *SDK_MUTANTS,
 )

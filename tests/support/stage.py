@@ -19,6 +19,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.domain.ledger import Grant, Settle, Settlement, SubscriptionState
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import (
+    customer_postings,
     grant_postings,
     settlement_postings,
     subscription_postings,
@@ -113,6 +114,8 @@ class Stage:
         )
         self.admin.apply_subscription(state)
         self.record.write(subscription_postings(state))
+        self.admin.keep_customer(user, f"cus_{user}", None)
+        self.record.write(customer_postings(user, f"cus_{user}", now_ms // 1000))
 
     def lines(self) -> list[dict[str, Any]]:
         """The archive, doubles and all."""

@@ -29,6 +29,7 @@ from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.postings import (
     Posting,
     claim_postings,
+    customer_postings,
     grant_postings,
     settlement_postings,
     subscription_postings,
@@ -328,3 +329,20 @@ def test_a_lot_says_what_it_is() -> None:
     (difference,) = told(live, archive)
     assert difference.archive == "none"
     assert difference.live.startswith("granted_nano 10, remaining_nano 9, worth_minor 500")
+
+
+def test_of_two_customers_the_one_of_the_later_purchase_counts():
+    sets = [customer_postings("ada", "cus_z", 5), customer_postings("ada", "cus_a", 9)]
+    for order in (sets, sets[::-1]):
+        fold = UserFold("ada", cutoffs(NOW_MS))
+        for lines in order:
+            fold.add(lines)
+        assert fold.result().customer_id == "cus_a"
+
+
+def test_a_customer_that_redis_lost_is_told_and_another_one_is_not():
+    archived = UserState("ada", customer_id="cus_1")
+    told = differences(UserState("ada"), archived, cutoffs(NOW_MS))
+    assert [(d.what, d.live, d.archive) for d in told] == [("customer", "none", "cus_1")]
+    assert not list(differences(UserState("ada", customer_id="cus_2"), archived, cutoffs(NOW_MS)))
+    assert not list(differences(archived, UserState("ada"), cutoffs(NOW_MS)))

@@ -493,3 +493,23 @@ def test_a_subscription_is_on_record_once():
     assert posting.amount == 0
     assert posting.terms["tier"] == "pro"
     assert posting.terms["until_ms"] == until_s(webhook) * 1000
+
+
+def test_the_customer_comes_on_record_with_what_they_bought():
+    for bought in (
+        event("checkout.session.completed", session(customer="cus_1", created=NOW_S - 60)),
+        event("customer.subscription.created", subscription(customer="cus_1", created=NOW_S - 60)),
+    ):
+        webhook = Webhook()
+        for _ in range(2):
+            webhook(bought)
+        assert webhook.ledger.customers == {"jo.77": "cus_1"}
+        lines = [p for p in webhook.archive.postings.values() if p.kind == "customer"]
+        assert [(p.terms["customer_id"], p.at_ms) for p in lines] == [("cus_1", NOW_MS - 60_000)]
+
+
+def test_a_late_word_of_an_old_customer_replaces_no_new_one():
+    webhook = Webhook()
+    webhook.ledger.customers["jo.77"] = "cus_2"
+    webhook(event("checkout.session.completed", session(customer="cus_1", created=NOW_S)))
+    assert webhook.ledger.customers == {"jo.77": "cus_2"}

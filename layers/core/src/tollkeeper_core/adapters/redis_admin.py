@@ -50,8 +50,9 @@ class RedisAdmin(RedisStore):
             pipeline.hgetall(keys.user(user))
             pipeline.hgetall(keys.purchases(user))
             pipeline.hgetall(keys.subscriptions(user))
+            pipeline.get(keys.customer(user))
         answers = self._ask(pipeline.exec) if user_ids else []
-        return [_state(u, *answers[3 * n : 3 * n + 3]) for n, u in enumerate(user_ids)]
+        return [_state(u, *answers[4 * n : 4 * n + 4]) for n, u in enumerate(user_ids)]
 
     def dump(self, user_id: str) -> dict[str, Any]:
         """See record.LedgerAdmin. A hash as an object, a sorted set as [member, score, ...]."""
@@ -95,11 +96,13 @@ class RedisAdmin(RedisStore):
                 keys.holds(user),
                 keys.purchases(user),
                 keys.subscriptions(user),
+                keys.customer(user),
             ]
             hashes = (_state_fields(state, now_ms), _purchase_fields(state), _subscriptions(state))
             counts = [str(len(fields)) for fields in hashes]
             pairs = [text for fields in hashes for pair in fields.items() for text in pair]
-            calls.append((code, names, [str(_idle_s(state, now_ms)), *counts, *pairs]))
+            first = [str(_idle_s(state, now_ms)), *counts, state.customer_id or ""]
+            calls.append((code, names, [*first, *pairs]))
         for answer in self._run_many(calls) if calls else []:
             if answer == 0:
                 raise RecordError(
@@ -277,9 +280,13 @@ def _text(answer: Mapping[str, str | int]) -> str:
 
 
 def _state(
-    user_id: str, fields: dict[str, str], purchases: dict[str, str], subs: dict[str, str]
+    user_id: str,
+    fields: dict[str, str],
+    purchases: dict[str, str],
+    subs: dict[str, str],
+    customer_id: str | None,
 ) -> UserState:
-    state = UserState(user_id)
+    state = UserState(user_id, customer_id=customer_id)
     for period in filter(None, fields.get("periods", "").split(",")):
         allowance, total, _, _ = fields[period].split(" ")
         state.spent[period] = Spent(int(allowance), int(total))

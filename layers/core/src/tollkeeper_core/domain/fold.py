@@ -70,6 +70,7 @@ class UserState:
     ``spent``: by period id. ``lots``: in burn order, those with something left. ``purchases`` by
     id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
     ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
+    ``customer_id``: who they are at the payment provider.
     """
 
     user_id: str
@@ -83,6 +84,7 @@ class UserState:
     in_effect: dict[str, InEffect] = field(default_factory=dict)
     claimed: dict[tuple[str, str], Claimed] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
+    customer_id: str | None = None
 
     @property
     def bought(self) -> bool:
@@ -170,6 +172,7 @@ class UserFold:
     _state: UserState = field(init=False)
     _lots_nano: dict[str, int] = field(default_factory=dict, init=False)
     _said: tuple[int, str, str] = field(default=(0, "", ""), init=False)
+    _customer: tuple[int, str] = field(default=(0, ""), init=False)
 
     def __post_init__(self) -> None:
         self._state = UserState(self.user_id)
@@ -195,6 +198,7 @@ class UserFold:
         ]
         state.lots = tuple(sorted((lot for lot in lots if lot.remaining_nano > 0), key=burn_order))
         state.settled_ms, _, state.said_tier = self._said
+        state.customer_id = self._customer[1] or None
         for lot_id, nano in self._lots_nano.items():
             if nano < 0 or (nano and lot_id not in known):
                 self.problems.append(f"lot {lot_id} stands at {nano}, its purchase not on record")
@@ -227,6 +231,8 @@ class UserFold:
             state.purchases[terms["purchase_id"]] = _granted(line)
         elif line.kind == "claim":
             self._add_claim(_claimed(line, lines))
+        elif line.kind == "customer":
+            self._customer = max(self._customer, (line.at_ms, terms["customer_id"]))
         elif line.kind == "subscription":
             created, kind = terms["version"]
             new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"])
@@ -284,6 +290,9 @@ def differences(
     yield from compare("claim", live.claimed, archive.claimed, None)
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
+    if archive.customer_id and not live.customer_id:
+        # Another one is no mistake: it came in place of one that is gone, and has bought nothing.
+        yield Difference(live.user_id, "customer", "none", archive.customer_id)
 
 
 def burn_order(lot: Lot) -> tuple[bool, int, int, str]:

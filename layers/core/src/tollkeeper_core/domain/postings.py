@@ -10,6 +10,7 @@ Accounts (``u`` is the user's id, percent-encoded, so that no two names can run 
 ``user:u:allowance``     what the tier funded of it (falls)
 ``user:u:lot:l``         AI spend that lot ``l`` still holds
 ``user:u:claim:p``       never an amount: what is claimed back of purchase ``p``
+``user:u:customer:c``     never an amount: the payment provider's id ``c`` of the user
 ``user:u:owed``          credits used and then refunded (falls), repaid by purchases (rises)
 ``sales:pack``           AI spend sold with a pack (falls; rises with a refund)
 ``expired``              what lots lost at their expiry (rises)
@@ -37,7 +38,7 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
-    ``kind``: settle, expire, grant, claim, subscription.
+    ``kind``: settle, expire, grant, claim, subscription, customer.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
     ``period_ids``: day, week and month of a call (empty for anything else). ``at_ms``: when it was
     decided. ``terms``: what the amounts do not say (a lot's price and expiry, an overrun).
@@ -201,6 +202,17 @@ def subscription_postings(s: SubscriptionState) -> list[Posting]:
     account = f"user:{_part(s.user_id)}:subscription:{s.subscription_id}"
     lines: list[_Line] = [(account, NANO_USD, 0, terms)]
     return _set(set_id, "subscription", s.user_id, s.version[0] * 1000, lines)
+
+
+def customer_postings(user_id: str, customer_id: str, at_s: int) -> list[Posting]:
+    """Who the user is at the payment provider, of something that they began at ``at_s``.
+
+    Of two customers the one of what was begun later counts.
+    """
+    set_id = f"customer:{_part(user_id)}:{customer_id}:{at_s}"
+    account = f"user:{_part(user_id)}:customer:{customer_id}"
+    lines: list[_Line] = [(account, NANO_USD, 0, {"customer_id": customer_id})]
+    return _set(set_id, "customer", user_id, at_s * 1000, lines)
 
 
 def _part(name: str) -> str:

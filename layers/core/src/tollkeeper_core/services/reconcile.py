@@ -62,18 +62,22 @@ class WatchedLedger:
         """See ports.Ledger."""
         return self.ledger.claim_again(user_id, purchase_id, now_ms)
 
-    def apply_subscription(self, state: SubscriptionState) -> bool:
-        """See ports.Ledger."""
+    def apply_subscription(self, state: SubscriptionState) -> bool | None:
+        """See books.PurchaseLedger."""
         word = self._state(state.user_id).subscriptions.get(state.subscription_id)
         if word is not None:
             if word.ended:
-                return False
+                return None
             same = (word.until_ms, word.tier, word.plan) == (state.until_ms, state.tier, state.plan)
             if same and state.version[1] != 2:
-                return False
+                return None
         applied = self.ledger.apply_subscription(state)
-        self.news["subscriptions"] += applied
+        self.news["subscriptions"] += bool(applied)
         return applied
+
+    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
+        """See ports.Accounts; no news by itself, for it comes with what they bought."""
+        return self.ledger.keep_customer(user_id, customer_id, replaces)
 
     def _state(self, user_id: str) -> UserState:
         (state,) = self.known.states([user_id])

@@ -12,10 +12,11 @@ from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, Subscr
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.postings import (
     claim_postings,
+    customer_postings,
     grant_postings,
     subscription_postings,
 )
-from tollkeeper_core.services.stripe_events.event import Effect
+from tollkeeper_core.services.stripe_events.event import Effect, Fields, number, reference
 
 
 class PurchaseLedger(Protocol):
@@ -33,8 +34,12 @@ class PurchaseLedger(Protocol):
         """Let claims take effect that came before their purchase."""
         ...
 
-    def apply_subscription(self, state: SubscriptionState) -> bool:
-        """Give or take a tier."""
+    def apply_subscription(self, state: SubscriptionState) -> bool | None:
+        """Give or take a tier; None where that is known already, and on record."""
+        ...
+
+    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
+        """Keep the provider's id of a user (ports.Accounts)."""
         ...
 
 
@@ -69,10 +74,22 @@ class Books:
 
     def subscribe(self, state: SubscriptionState, status: str) -> Effect:
         """The tier that a subscription gives until when."""
-        self.ledger.apply_subscription(state)
+        if self.ledger.apply_subscription(state) is None:
+            return Effect.SUBSCRIPTION
         self.archive.write(subscription_postings(state))
         self.tell(subscription_changed(state, status))
         return Effect.SUBSCRIPTION
+
+    def keep_customer(self, user_id: str, bought: Fields) -> None:
+        """Whose a session or subscription is, where the provider would know them again.
+
+        The upgrade page made the customer and keeps it in Redis alone: here it comes on record.
+        """
+        customer_id = reference(bought, "customer")
+        if customer_id is not None:
+            postings = customer_postings(user_id, customer_id, number(bought, "created"))
+            self.ledger.keep_customer(user_id, customer_id, None)
+            self.archive.write(postings)
 
     def tell(self, announcement: Announcement) -> None:
         """Whatever else the owner may want to know."""

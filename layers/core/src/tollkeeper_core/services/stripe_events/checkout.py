@@ -52,9 +52,11 @@ class Checkout:
         # What refunds, disputes and warnings will name; a free one has no payment.
         purchase_id = reference(session, "payment_intent") or text(session, "id")
         paid_minor = number(session, "amount_total")
-        return self.books.grant(
+        effect = self.books.grant(
             pack_grant(terms, purchase_id, paid_minor, event.created_s, self.books.clock())
         )
+        self.books.keep_customer(terms.user_id, session)
+        return effect
 
     def failed(self, event: Event) -> Effect:
         """The bank said no, days after the payer was done."""

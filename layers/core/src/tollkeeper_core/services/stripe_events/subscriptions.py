@@ -64,7 +64,9 @@ class Subscriptions:
             prompt_id=terms.prompt_id,
             now_ms=self.books.clock(),
         )
-        return self.books.subscribe(state, text(event.subject, "status"))
+        effect = self.books.subscribe(state, text(event.subject, "status"))
+        self.books.keep_customer(terms.user_id, event.subject)
+        return effect
 
     def _until_ms(self, subscription: Fields) -> int:
         """When the tier ends if nothing more is heard; 0 when it has ended.
