@@ -123,6 +123,11 @@ deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a m
 smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--stage prod")
 	@$(BIN)/python -m infra.setup.smoke $(ARGS)
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Take the README's pictures of the running product
+	@bash infra/setup/install_browser.sh
+	@$(BIN)/python -m tests.pictures
+
 .PHONY: reference
 reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
 	@$(BIN)/python -m infra.reference.configuration

@@ -112,11 +112,11 @@ def test_the_readmes_code_meters_a_real_call(
         "OPENAI_API_KEY": "sk-any",
     }.items():
         monkeypatch.setenv(name, value)
-    (code,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    *_, code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     example: dict[str, Any] = {}
     exec(compile(code, str(README), "exec"), example)
 
-    with closing(example["tollkeeper"]), closing(example["openai"]):
+    with closing(example["tk"]), closing(example["openai"]):
         assert len(example["answer"]("reader", "What is a toll keeper?")) > 20
         refused = example["answer"]("reader", "x" * 2_000_000)
 
