@@ -2,23 +2,16 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
 from tollkeeper_core import bootstrap
 from tollkeeper_core.domain.api import CheckRequest, LinkRequest, UsageBatch
-from tollkeeper_core.domain.problems import Problem, invalid
+from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.function_url import Answer, Request, json_answer
-from tollkeeper_core.services.authenticate import authenticate
-from tollkeeper_core.services.report import problems
+from tollkeeper_core.services.authenticate import KEYS_AGE_MS, authenticate
+from tollkeeper_core.services.validation import parse
 from tollkeeper_core.telemetry import count
 
-_Model = TypeVar("_Model", bound=BaseModel)
 _Route = Callable[[Request, str], Answer]
-
-#: Routes that decide without a script may know a revoked key for so long.
-_KEYS_AGE_MS = 10_000
 
 
 def route(request: Request) -> Answer:
@@ -47,39 +40,23 @@ def route(request: Request) -> Answer:
 
 def _check(request: Request, _: str) -> Answer:
     check = bootstrap.check(count)
-    return json_answer(HTTPStatus.OK, check(_body(request, CheckRequest), _key(request)))
+    return json_answer(HTTPStatus.OK, check(parse(request.body, CheckRequest), _key(request)))
 
 
 def _report(request: Request, _: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), _KEYS_AGE_MS)
-    return json_answer(HTTPStatus.ACCEPTED, bootstrap.report()(_body(request, UsageBatch)))
+    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
+    return json_answer(HTTPStatus.ACCEPTED, bootstrap.report()(parse(request.body, UsageBatch)))
 
 
 def _link(request: Request, _: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), _KEYS_AGE_MS)
-    return json_answer(HTTPStatus.OK, bootstrap.user_links()(_body(request, LinkRequest)))
+    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
+    return json_answer(HTTPStatus.OK, bootstrap.user_links()(parse(request.body, LinkRequest)))
 
 
 def _usage(request: Request, user_id: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), _KEYS_AGE_MS)
+    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
     return json_answer(HTTPStatus.OK, bootstrap.read_usage()(user_id))
 
 
 def _key(request: Request) -> str | None:
     return request.headers.get("authorization")
-
-
-def _body(request: Request, model: type[_Model]) -> _Model:
-    """The body as ``model``. Raises Problem 400 where it is no JSON, 422 where it is wrong."""
-    try:
-        # Python's own parser would take NaN and Infinity for numbers.
-        raw = from_json(request.body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Problem(
-            HTTPStatus.BAD_REQUEST, "bad_json", f"The body is not JSON: {error}."
-        ) from None
-    try:
-        return model.model_validate(raw)
-    except ValidationError as error:
-        found = problems(error)
-        raise invalid(f"{found[0]['field']}: {found[0]['error']}", found) from None

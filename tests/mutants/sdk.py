@@ -10,8 +10,33 @@ _DELIVERY = "tests/sdk/test_delivery_and_outage.py"
 _SYNC = "tests/sdk/test_openai_sync.py"
 _SPOOLED = "tests/sdk/test_spool.py"
 _PRODUCT = "tests/sdk/test_against_the_product.py"
+_DIRECT = "tests/sdk/test_direct.py"
 
 SDK_MUTANTS = (
+    Mutant(
+        name="sdk-direct-block-overruled",
+        harm="A user at the limit goes on as soon as the function is cut off from Redis.",
+        file="tollkeeper/_direct.py",
+        find="return answer if _blocks(answer) else None",
+        replace="return answer",
+        tests=(_DIRECT,),
+    ),
+    Mutant(
+        name="sdk-direct-block-waits",
+        harm="A function that hangs turns a block into an outage, and the call goes ahead.",
+        file="tollkeeper/_direct.py",
+        find="result(max(deadline - time.monotonic(), 0))",
+        replace="result()",
+        tests=(_DIRECT,),
+    ),
+    Mutant(
+        name="sdk-direct-any-key",
+        harm="A revoked API key goes on reading in direct mode.",
+        file="tollkeeper_core/direct.py",
+        find="            authenticate(self._configs, self._authorization, KEYS_AGE_MS)\n",
+        replace="",
+        tests=(_DIRECT,),
+    ),
     Mutant(
         name="sdk-usage-chunk-shown",
         harm="A caller who asked for no usage gets a chunk without choices, and crashes on it.",

@@ -1,4 +1,4 @@
-"""What callers see of limits, caps, standings and links: from the product itself."""
+"""What callers see of limits, caps, standings and links, from the product itself, in both modes."""
 
 import asyncio
 import json
@@ -28,21 +28,28 @@ PRO = {
 }
 
 
+@pytest.fixture(scope="module", params=["url", "direct"])
+def mode(request, redis_stack):
+    """What a client is given besides."""
+    direct = {"redis_url": redis_stack.url, "redis_token": redis_stack.token}
+    return direct if request.param == "direct" else {}
+
+
 @pytest.fixture(scope="module")
-def real(redis_stack):
+def real(redis_stack, mode):
     with real_tollkeeper(redis_stack, config("0.01", pro=PRO)) as real:
         yield real
 
 
 @pytest.fixture(scope="module")
-def tk(real):
-    with Tollkeeper(real.url, KEY, timeout_s=10) as tk:
+def tk(real, mode):
+    with Tollkeeper(real.url, KEY, timeout_s=10, **mode) as tk:
         yield tk
 
 
 @pytest.fixture(scope="module")
-def capping(real):
-    with Tollkeeper(real.url, KEY, timeout_s=10, on_partial="cap") as tk:
+def capping(real, mode):
+    with Tollkeeper(real.url, KEY, timeout_s=10, on_partial="cap", **mode) as tk:
         yield tk
 
 
@@ -207,12 +214,12 @@ def test_a_cap_on_messages_leaves_thinking_its_budget(capping, real, provider, a
     assert real.counters("thinker").held_total_nano == 0
 
 
-def test_a_cap_in_an_event_loop(real, provider):
+def test_a_cap_in_an_event_loop(real, provider, mode):
     async def run():
         http = vendor_http.AsyncClient(transport=provider.transport())
         client = AsyncOpenAI(base_url="http://p/v1", api_key="k", http_client=http, max_retries=0)
         async with (
-            AsyncTollkeeper(real.url, KEY, timeout_s=10, on_partial="cap") as tk,
+            AsyncTollkeeper(real.url, KEY, timeout_s=10, on_partial="cap", **mode) as tk,
             client,
         ):
             create = tk.wrap(client.chat.completions.create)

@@ -48,6 +48,8 @@ class _Client:
         spool_dir: SpoolDir = None,
         max_queue: int = 10_000,
         default_max_output_tokens: int = 4_096,
+        redis_url: str | None = None,
+        redis_token: str | None = None,
     ) -> None:
         """Connect; nothing is sent yet. Raises ValueError for a setting that is missing or wrong.
 
@@ -58,7 +60,8 @@ class _Client:
         fit but a shorter answer does, "cap" lowers its maximum of output tokens. `spool_dir`: keep
         usage on disk until it is delivered. `max_queue`: how many events may wait in memory; more
         wait in the spool, and are lost and logged where there is none.
-        `default_max_output_tokens`: what is reserved for a call that sets no maximum.
+        `default_max_output_tokens`: what is reserved for a call that sets no maximum. `redis_url`,
+        `redis_token`: check against Upstash directly; usage and links still go to `url`.
         """
         self._core = Core(
             url,
@@ -71,6 +74,8 @@ class _Client:
             spool_dir=spool_dir,
             max_queue=max_queue,
             default_max_output_tokens=default_max_output_tokens,
+            redis_url=redis_url,
+            redis_token=redis_token,
         )
 
     def user(self, user_id: str, *, tier: str | None = None) -> AbstractContextManager[None]:

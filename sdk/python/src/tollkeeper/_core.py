@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 from urllib.parse import urlsplit
 
 from tollkeeper import _protocol
@@ -24,6 +24,10 @@ from tollkeeper._protocol import Answer, NoAnswer, Request
 from tollkeeper._reporter import Reporter
 from tollkeeper._types import Allowed, TollkeeperError, UnavailableError
 from tollkeeper._version import __version__
+
+if TYPE_CHECKING:
+    from tollkeeper._direct import Direct
+    from tollkeeper._engine import Engine
 
 logger = logging.getLogger("tollkeeper")
 
@@ -53,6 +57,8 @@ class Core:
         spool_dir: SpoolDir,
         max_queue: int,
         default_max_output_tokens: int,
+        redis_url: str | None,
+        redis_token: str | None,
     ) -> None:
         from tollkeeper._engine import Engine  # asyncio, which importing the package does not need
 
@@ -80,7 +86,14 @@ class Core:
         self._get_user_id = get_user_id
         self._get_user_tier = get_user_tier
         self._identity: ContextVar[Identity | None] = ContextVar("tollkeeper_user", default=None)
-        self.engine = Engine(url, headers, timeout_s)
+        engine = Engine(url, headers, timeout_s)
+        self.engine: Engine | Direct = engine
+        if redis_url or redis_token:
+            if not redis_url or not redis_token:
+                raise ValueError("redis_url and redis_token go together")
+            from tollkeeper._direct import Direct
+
+            self.engine = Direct(engine, redis_url, redis_token, api_key, timeout_s)
         self.reporter = Reporter(url, headers, max_queue, spool_dir)
         _cores.add(self)
         _reporters.add(self.reporter)

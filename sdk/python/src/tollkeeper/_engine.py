@@ -136,6 +136,10 @@ class Engine:
         http = httpx.AsyncClient(headers=self._headers, timeout=None)  # noqa: S113
         return http, asyncio.Semaphore(_CONNECTIONS_MAX)
 
+    def warm_up(self) -> None:
+        """Have thread and connections ready; whoever has no time to wait for that calls it."""
+        self._running()
+
     def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:

@@ -95,6 +95,7 @@ class PooledHttp:
         deadline_s: float,
         new_token: Callable[[], str] | None = None,
         circuit: Circuit | None = None,
+        idle_max: int = _IDLE_CONNECTIONS_MAX,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -105,6 +106,7 @@ class PooledHttp:
         self._deadline_s = deadline_s
         self._new_token = new_token
         self._circuit = circuit
+        self._idle_max = idle_max
         self._idle: list[http.client.HTTPConnection] = []
         self._lock = threading.Lock()
 
@@ -207,7 +209,7 @@ class PooledHttp:
             connection.close()
         else:
             with self._lock:
-                keep = len(self._idle) < _IDLE_CONNECTIONS_MAX
+                keep = len(self._idle) < self._idle_max
                 if keep:
                     self._idle.append(connection)
             if not keep:
@@ -230,13 +232,15 @@ class LeanRedis(Redis):
         deadline_s: float,
         new_token: Callable[[], str] | None = None,
         circuit: Circuit | None = None,
+        *,
+        idle_max: int = _IDLE_CONNECTIONS_MAX,
     ) -> None:
         self._url = url.rstrip("/")
         self._read_your_writes = True
         self._sync_token = ""
         self._allow_telemetry = False
         self._headers = make_headers(token, None, allow_telemetry=False)
-        self._http = cast("Any", PooledHttp(self._url, deadline_s, new_token, circuit))
+        self._http = cast("Any", PooledHttp(self._url, deadline_s, new_token, circuit, idle_max))
 
 
 def _result(answer: dict[str, Any]) -> Any:

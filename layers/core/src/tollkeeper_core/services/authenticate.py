@@ -11,6 +11,9 @@ from tollkeeper_core.services.config_cache import ConfigCache, InHand
 
 _KEY = re.compile(r"tk_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{16,128}", re.ASCII)
 
+#: What decides without a script may know a revoked key for so long.
+KEYS_AGE_MS = 10_000
+
 #: A key that is not in hand may have been made a moment ago: look again, but not for every guess.
 _LOOK_AGAIN_MS = 5_000
 

@@ -27,7 +27,7 @@ from tollkeeper_core.domain.pricing import (
 from tollkeeper_core.domain.problems import invalid, unauthorized
 from tollkeeper_core.services.authenticate import authenticate, is_valid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
-from tollkeeper_core.services.links import Links
+from tollkeeper_core.services.links import UpgradeLinks
 from tollkeeper_core.services.outage import OutagePolicy
 from tollkeeper_core.services.usage_view import binding_window, usage_view, warnings_of
 
@@ -42,7 +42,7 @@ class Check:
     ledger: Ledger
     configs: ConfigCache
     rates: KeptRates
-    links: Links
+    links: UpgradeLinks
     outage: OutagePolicy
     clock: Clock
     count: Count

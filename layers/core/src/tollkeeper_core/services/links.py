@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from tollkeeper_core.domain.links import (
     LINK_SECONDS,
@@ -12,6 +13,20 @@ from tollkeeper_core.domain.links import (
     upgrade_url,
 )
 from tollkeeper_core.domain.ports import Clock
+
+
+class UpgradeLinks(Protocol):
+    """What a check asks for the link of a block."""
+
+    def url(
+        self,
+        user_id: str,
+        tier: str | None,
+        reason: LinkReason | None,
+        prompt_id: str | None = None,
+    ) -> str | None:
+        """A link for this user; None from who cannot sign one."""
+        ...
 
 
 @dataclass(frozen=True)

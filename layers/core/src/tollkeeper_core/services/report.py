@@ -1,6 +1,6 @@
 """Takes usage reports: judges each event, queues the good ones. Nothing is priced here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from tollkeeper_core.domain.api import (
     UsageEvent,
 )
 from tollkeeper_core.domain.ports import Clock, UsageQueue
+from tollkeeper_core.services.validation import problems
 
 
 @dataclass(frozen=True)
@@ -48,17 +49,6 @@ class Report:
         if age_ms < -EVENT_AHEAD_MS_MAX:
             return _rejected(raw, "at: lies in the future")
         return event
-
-
-def problems(error: ValidationError) -> Sequence[Mapping[str, str]]:
-    """pydantic's findings as {"field", "error"}; never the input itself."""
-    return [
-        {
-            "field": ".".join(str(part) for part in item["loc"]) or "body",
-            "error": item["msg"].removeprefix("Value error, "),
-        }
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
 
 
 def _rejected(raw: Mapping[str, Any], why: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import NothingPublishedError
 from tollkeeper_core.domain.ports import Clock, ConfigStore, ParameterSource, SourceError
 from tollkeeper_core.domain.problems import unavailable
-from tollkeeper_core.services.report import problems
+from tollkeeper_core.services.validation import problems
 
 API_KEYS = "api_keys"
 _GROUPS = ("tiers", "packs", "plans")
