@@ -383,8 +383,11 @@ def compare(model: FaultModel, standing: Standing, periods: Periods, now_ms: int
         counters = standing.counters[window]
         got = (counters.allowance_nano, counters.total_nano)
         held = (counters.held_allowance_nano, counters.held_total_nano)
-        expected = (model.settled(period, total=False), model.settled(period, total=True))
-        open_ = (model.held(period, now_ms, total=False), model.held(period, now_ms, total=True))
+        expected = (model.settled([period], total=False), model.settled([period], total=True))
+        open_ = (
+            model.held([period], now_ms, total=False),
+            model.held([period], now_ms, total=True),
+        )
         assert got == expected, f"settled in {period}: {got}, model {expected}"
         assert held == open_, f"held in {period}: {held}, model {open_}"
     credits_held = sum(hold.credits for hold in model.open_holds(now_ms))

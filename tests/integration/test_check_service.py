@@ -9,7 +9,9 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.ledger import SubscriptionState
 from tollkeeper_core.domain.links import verify_link
+from tollkeeper_core.domain.periods import Calendar, day_of_month, periods_at, rfc3339
 from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.services.check import Check
@@ -98,6 +100,21 @@ def test_the_link_of_a_block_says_who_why_and_which_prompt(make: Make) -> None:
     assert ask(check, amount_usd="0.6", tier="free", request_id="r1") == blocked
     other = ask(check, amount_usd="0.6", tier="free", request_id="r2")
     assert other["upgrade_url"] != blocked["upgrade_url"]
+
+
+def test_a_block_says_when_the_month_by_the_billing_day_ends(make: Make, store: RedisStore) -> None:
+    found = config().model_dump(mode="json", by_alias=True)
+    found["settings"]["monthly_anchor"] = "subscription"
+    check = make(Config.model_validate(found))
+    day = 1 + (day_of_month(Calendar(), NOW_MS) + 9) % 28
+    ends = rfc3339(periods_at(Calendar(), NOW_MS, day).monthly.resets_ms)
+    plan = ("ada", "sub_1", "plan", "free", NOW_MS + 10**9, (1, 0), None, NOW_MS, day)
+    store.apply_subscription(SubscriptionState(*plan))
+    blocked = ask(check, amount_usd="2.5")
+    assert blocked["reason"]["resets_at"] == ends
+    assert blocked["usage"]["windows"]["monthly"]["resets_at"] == ends
+    unknown = ask(check, model="nobody knows")
+    assert unknown["usage"]["windows"]["monthly"]["resets_at"] == ends
 
 
 def test_the_window_named_is_the_last_to_reset_of_those_that_stop(make: Make) -> None:

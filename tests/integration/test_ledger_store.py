@@ -188,7 +188,7 @@ def test_counters_of_long_past_periods_go_and_recent_ones_stay(
         store.settle([usage(f"e{day}", 1, now_ms=NOW_MS + day * DAY_MS)], version)
     fields = {f.decode() for f in redis.direct.hkeys("tk:{ada}")}
     days = sorted(f for f in fields if f.startswith("d:"))
-    assert len(days) == 36
+    assert len(days) == 51
     assert days[-1] == periods_at(config().settings.calendar, NOW_MS + 59 * DAY_MS).daily.id
     assert not redis.direct.exists("tk:{ada}:holds")
 

@@ -1,10 +1,13 @@
-"""Bugs in what is kept of a payer: the customer at Stripe."""
+"""Bugs in what is kept of a payer: the customer at Stripe, the billing day."""
 
-from tests.mutants.mutant import Mutant
+from tests.mutants.mutant import PROPERTY, Mutant
 
 _FOLD = "tests/unit/test_fold.py"
 _WEBHOOK = "tests/unit/test_stripe_event.py"
 _RECONCILE = "tests/integration/test_reconcile.py"
+_MONTHS = "tests/integration/test_billing_months.py"
+_LOST = "tests/property/test_rebuild.py"
+_CHECK = "tests/integration/test_check_service.py"
 _REBUILD = "tests/integration/test_cli_rebuild.py"
 
 CUSTOMERS = (
@@ -42,4 +45,98 @@ CUSTOMERS = (
     ),
 )
 
-BILLING_MUTANTS = CUSTOMERS
+_LUA = "tollkeeper_core/lua"
+_DAYS = "tollkeeper_core/services/stripe_events/subscriptions.py"
+
+MONTHS = (
+    Mutant(
+        name="billing-day-not-clamped",
+        harm="Billed on the 31st, a user has no month in February.",
+        file=f"{_LUA}/state.lua",
+        find="  return 1, math.min(day, tonumber(before))\n",
+        replace="  return 1, day\n",
+        tests=(_MONTHS,),
+    ),
+    Mutant(
+        name="newest-month-in-force",
+        harm="Ending a plan and beginning another gives the whole allowance again, every day.",
+        file=f"{_LUA}/state.lua",
+        find="if not first or begins < first",
+        replace="if not first or begins > first",
+        tests=(_MONTHS, PROPERTY),
+    ),
+    Mutant(
+        name="ended-plan-s-day-forgotten",
+        harm="Ending a plan early and beginning another gives the whole allowance again.",
+        file=_DAYS,
+        find='{"anchor_day": day, "month_until_ms": month.resets_ms}',
+        replace='{"anchor_day": day, "month_until_ms": 0}',
+        tests=(_MONTHS,),
+    ),
+    Mutant(
+        name="late-event-s-day-forgotten",
+        harm="The order of Stripe's events decides whether a user has a second allowance.",
+        file=f"{_LUA}/subscribe.lua",
+        find='if ARGV[11] ~= "0" then',
+        replace='if ARGV[11] ~= "0" and redis.call("HEXISTS", KEYS[2], ARGV[2]) == 0 then',
+        tests=(_MONTHS, PROPERTY),
+    ),
+    Mutant(
+        name="day-without-a-plan",
+        harm="Whose plan has ended keeps a month of their own, and the page says another one.",
+        file=f"{_LUA}/state.lua",
+        find="  if #days == 0 then return 0 end\n",
+        replace="",
+        tests=(PROPERTY,),
+    ),
+    Mutant(
+        name="billing-day-in-utc",
+        harm="East of Greenwich the month begins a day before the payment.",
+        file="tollkeeper_core/domain/periods.py",
+        find="return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(calendar.time_zone)).day",
+        replace="return datetime.fromtimestamp(at_ms / 1000, UTC).day",
+        tests=(_MONTHS,),
+    ),
+    Mutant(
+        name="settled-in-the-month-of-now",
+        harm="A call checked before the payment uses up what the payment bought.",
+        file=f"{_LUA}/settle.lua",
+        find='  around, anchor = reservation.around or "", tonumber(reservation.anchor or 0)\n',
+        replace="",
+        tests=(_MONTHS, PROPERTY),
+    ),
+    Mutant(
+        name="held-days-not-in-the-month",
+        harm="Calls under way are not counted: together they pass the month's limit.",
+        file=f"{_LUA}/state.lua",
+        find="local day = state.counters[id] or kept",
+        replace="local day = kept",
+        tests=(PROPERTY,),
+    ),
+    Mutant(
+        name="unpaid-plan-has-a-day",
+        harm="A card that was refused takes a day from the month that is paid next.",
+        file=_DAYS,
+        find='text(subscription, "status") not in _NOT_BEGUN',
+        replace="True",
+        tests=(_MONTHS,),
+    ),
+    Mutant(
+        name="billing-day-not-restored",
+        harm="After a rebuild a second allowance is free to whoever changes plans.",
+        file="tollkeeper_core/adapters/redis_admin.py",
+        find='        **({"months": months} if months else {}),\n',
+        replace="",
+        tests=(_LOST,),
+    ),
+    Mutant(
+        name="reset-of-the-calendar-shown",
+        harm="A subscriber who is stopped is told to wait for a day on which nothing happens.",
+        file="tollkeeper_core/services/check.py",
+        find="reservation.now_ms, anchor_day)",
+        replace="reservation.now_ms)",
+        tests=(_CHECK,),
+    ),
+)
+
+BILLING_MUTANTS = (*CUSTOMERS, *MONTHS)

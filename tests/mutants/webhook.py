@@ -134,7 +134,7 @@ PLANS = (
         name="unpaid-period-keeps-its-tier",
         harm="A plan whose renewal is not paid goes on for another month.",
         file=f"{_EVENTS}/subscriptions.py",
-        find="until_ms = min(begins_ms + self.grace_days() * DAY_MS, ends_ms)",
+        find="until_ms = min(begins_ms + self.settings().past_due_grace_days * DAY_MS, ends_ms)",
         replace="until_ms = ends_ms",
         tests=(WEBHOOK,),
     ),

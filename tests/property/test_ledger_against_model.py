@@ -28,7 +28,7 @@ from tollkeeper_core.domain.postings import (
     settlement_postings,
 )
 
-from tests.support.ledger_model import DAY_MS, Effect, ModelLot, UserModel
+from tests.support.ledger_model import DAY_MS, Effect, ModelLot, UserModel, windows
 from tests.support.redis_stack import RedisStack
 
 START_MS = 1_793_000_000_000  # 2026-10-26, days before Europe's clocks change
@@ -38,6 +38,9 @@ AMOUNTS = st.one_of(st.integers(0, 60 * CENT), st.sampled_from([0, 1, CENT, 50 *
 STEPS = st.sampled_from(
     [0, 1, 1_000, TTL_MS - 1, TTL_MS, TTL_MS + 1, 3_600_000, DAY_MS, 9 * DAY_MS]
 )
+#: Billing days: none, around the beginning, and one that not every month has.
+DAYS = st.sampled_from([0, 1, 5, 25, 26, 27, 31])
+COUNTS = st.sampled_from([0, DAY_MS, 30 * DAY_MS])
 _users = count()
 
 
@@ -47,7 +50,7 @@ def limit(cents: int, *, hard: bool = False) -> dict[str, Any]:
 
 CONFIGS = [
     Config.model_validate({
-        "settings": {"time_zone": zone},
+        "settings": {"time_zone": zone, "monthly_anchor": anchor},
         "tiers": {
             "free": {"limits": {"daily": limit(daily), "weekly": limit(90), "monthly": limit(200)}},
             "capped": {"rank": 1, "limits": {"daily": limit(70, hard=True), "monthly": limit(100)}},
@@ -55,7 +58,11 @@ CONFIGS = [
             "open": {"rank": 9, "limits": {}},
         },
     })
-    for zone, daily in (("UTC", 50), ("America/New_York", 50), ("Europe/Berlin", 20))
+    for zone, daily, anchor in (
+        ("UTC", 50, "calendar"),
+        ("America/New_York", 50, "subscription"),
+        ("Europe/Berlin", 20, "subscription"),
+    )
 ]  # fmt: skip
 
 
@@ -217,21 +224,33 @@ class Ledger(RuleBasedStateMachine):
         until=st.sampled_from([0, DAY_MS, 40 * DAY_MS]),
         at=st.integers(0, 5),
         kind=st.integers(0, 2),
+        day=DAYS,
+        counts=COUNTS,
     )
-    def subscribe(self, sub: str, tier: str, until: int, at: int, kind: int) -> None:
-        until_ms = self.now_ms + until if until and kind != 2 else 0
-        version = (at, kind)
-        self.store.apply_subscription(
-            SubscriptionState(self.user, sub, "plan", tier, until_ms, version, None, self.now_ms)
+    def subscribe(
+        self, sub: str, tier: str, until: int, at: int, kind: int, day: int, counts: int
+    ) -> None:
+        said = self.said(sub, tier, until, (at, kind), day, counts)
+        self.store.apply_subscription(said)
+        self.model.subscribe(sub, tier, said.until_ms, (at, kind), day, said.month_until_ms)
+
+    def said(
+        self, sub: str, tier: str, until: int, version: tuple[int, int], day: int, counts: int
+    ) -> SubscriptionState:
+        until_ms = self.now_ms + until if until and version[1] != 2 else 0
+        month_ms = self.now_ms + counts if day and counts else 0
+        return SubscriptionState(
+            self.user, sub, "plan", tier, until_ms, version, None, self.now_ms, day, month_ms
         )
-        self.model.subscribe(sub, tier, until_ms, version)
 
     @invariant()
     def both_stand_the_same(self) -> None:
         standing = self.store.read(self.user, None, self.periods, self.now_ms, self.version)
         tier = self.model.tier(None, self.now_ms)
         assert self.model.config.tiers[standing.tier].rank == tier.rank
-        for window, period in zip(Window, self.periods.ids, strict=True):
+        assert standing.anchor_day == self.model.anchor_day(self.periods, self.now_ms)
+        month = self.model.month(self.periods, self.now_ms)
+        for window, period in zip(Window, windows(self.periods.ids, month), strict=True):
             counters = standing.counters[window]
             model = self.model
             assert counters.allowance_nano == model.settled(period, total=False)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.ledger import Grant, Settle, Settlement, SubscriptionState
+from tollkeeper_core.domain.ledger import Grant, Settle, Settlement
 from tollkeeper_core.domain.postings import (
     Posting,
     grant_postings,
@@ -16,7 +16,7 @@ from tollkeeper_core.domain.postings import (
     subscription_postings,
 )
 
-from tests.property.test_ledger_against_model import CONFIGS, Ledger
+from tests.property.test_ledger_against_model import CONFIGS, COUNTS, DAYS, Ledger
 from tests.support.ledger_model import DAY_MS, Charge
 from tests.support.record import Owner, owner, s3
 from tests.support.redis_stack import RedisStack
@@ -62,14 +62,14 @@ class RebuiltLedger(Ledger):
         until=st.sampled_from([0, DAY_MS, 40 * DAY_MS]),
         at=st.integers(0, 5),
         kind=st.integers(0, 2),
+        day=DAYS,
+        counts=COUNTS,
     )
-    def subscribe(self, sub: str, tier: str, until: int, at: int, kind: int) -> None:
-        super().subscribe(sub, tier, until, at, kind)
-        until_ms = self.now_ms + until if until and kind != 2 else 0
-        state = SubscriptionState(
-            self.user, sub, "plan", tier, until_ms, (at, kind), None, self.now_ms
-        )
-        self.record(subscription_postings(state))
+    def subscribe(
+        self, sub: str, tier: str, until: int, at: int, kind: int, day: int, counts: int
+    ) -> None:
+        self.record(subscription_postings(self.said(sub, tier, until, (at, kind), day, counts)))
+        super().subscribe(sub, tier, until, at, kind, day, counts)
 
     @rule(seed=st.randoms(use_true_random=False), data=st.data())
     def lose_redis(self, seed: Any, data: st.DataObject) -> None:
@@ -112,6 +112,7 @@ class RebuiltLedger(Ledger):
             "markers": markers,
             "lots": stored.get(stem, {}).get("lots", ""),
             "owed": state.owed_nano,
+            "months": stored.get(stem, {}).get("months", ""),
             "purchases": {
                 name: json.loads(text)
                 for name, text in stored.get(f"{stem}:buys", {}).items()

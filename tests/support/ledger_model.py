@@ -4,12 +4,13 @@ It keeps whole histories (every call, every hold) and computes each figure from 
 the scripts keep running sums: two ways to be wrong that do not agree by accident.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import floor
 
 from tollkeeper_core.domain.config import Config, Tier
-from tollkeeper_core.domain.periods import Periods, Window
+from tollkeeper_core.domain.periods import Periods, Window, periods_at
 
 DAY_MS = 86_400_000
 SETTLED_MS = 16 * DAY_MS
@@ -21,6 +22,7 @@ class Hold:
     allowance: int
     credits: int
     periods: tuple[str, ...]
+    month: frozenset[str]
     expires_ms: int
     said: str | None
     open: bool
@@ -82,6 +84,14 @@ class Effect:
 
 
 Word = tuple[tuple[int, int], int, int]
+#: For each window the ids of the periods whose calls are in it.
+Windows = tuple[Iterable[str], ...]
+
+
+def windows(ids: tuple[str, ...], month: frozenset[str]) -> Windows:
+    return ({ids[0]}, {ids[1]}, month)
+
+
 NOTHING = Effect({}, 0, 0, 0, frozen=False)
 
 
@@ -95,7 +105,8 @@ class UserModel:
     answers: dict[str, tuple[bool, int, int]] = field(default_factory=dict)
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
-    subs: dict[str, tuple[tuple[int, int, int, str], str]] = field(default_factory=dict)
+    subs: dict[str, tuple[tuple[int, int, int, str, int], str]] = field(default_factory=dict)
+    days_count: dict[int, int] = field(default_factory=dict)
     claims: dict[str, dict[str, Word]] = field(default_factory=dict)
     effects: dict[str, dict[str, Effect]] = field(default_factory=dict)
     owed: int = 0
@@ -107,17 +118,45 @@ class UserModel:
         app = said or self.said
         best = tiers.get(app or "") or tiers[self.config.settings.default_tier]
         # Of subscriptions with the same rank the order does not show: the limits are the tier's.
-        for (_, kind, until_ms, _), name in self.subs.values():
+        for (_, kind, until_ms, _, _), name in self.subs.values():
             if kind != 2 and until_ms > now_ms and name in tiers and tiers[name].rank > best.rank:
                 best = tiers[name]
         return best
 
-    def settled(self, period: str, *, total: bool) -> int:
-        charges = [c for c in self.charges.values() if period in c.periods]
+    def anchor_day(self, periods: Periods, now_ms: int) -> int:
+        """Of all days that count the one whose month began first; 0 where no plan runs."""
+        calendar, at_ms = self.config.settings.calendar, periods.daily.starts_ms
+        running = {
+            day for (_, kind, until_ms, _, day), _ in self.subs.values()
+            if kind != 2 and until_ms > now_ms and day
+        }  # fmt: skip
+        if not calendar.anchored or not running:
+            return 0
+        days = running | {day for day, until_ms in self.days_count.items() if until_ms > now_ms}
+        return min(days, key=lambda day: (periods_at(calendar, at_ms, day).monthly.starts_ms, day))
+
+    def month(self, periods: Periods, now_ms: int) -> frozenset[str]:
+        """The period ids whose calls are in the month: its own, or those of its days."""
+        return self.days_of(periods, self.anchor_day(periods, now_ms))
+
+    def days_of(self, periods: Periods, day: int) -> frozenset[str]:
+        calendar = self.config.settings.calendar
+        if not day:
+            return frozenset((periods.monthly.id,))
+        month = periods_at(calendar, periods.daily.starts_ms, day).monthly
+        names, at_ms = set(), month.starts_ms
+        while at_ms < month.resets_ms:
+            daily = periods_at(calendar, at_ms).daily
+            names.add(daily.id)
+            at_ms = daily.resets_ms
+        return frozenset(names)
+
+    def settled(self, ids: Iterable[str], *, total: bool) -> int:
+        charges = [c for c in self.charges.values() if not set(ids).isdisjoint(c.periods)]
         return sum(c.cost if total else c.allowance for c in charges)
 
-    def held(self, period: str, now_ms: int, *, total: bool) -> int:
-        holds = [h for h in self.open_holds(now_ms) if period in h.periods]
+    def held(self, ids: Iterable[str], now_ms: int, *, total: bool) -> int:
+        holds = [h for h in self.open_holds(now_ms) if not set(ids).isdisjoint(h.periods)]
         return sum(h.allowance + (h.credits if total else 0) for h in holds)
 
     def open_holds(self, now_ms: int) -> list[Hold]:
@@ -127,7 +166,7 @@ class UserModel:
         left = sum(lot.left(now_ms) for lot in self.lots.values())
         return max(left - sum(h.credits for h in self.open_holds(now_ms)), 0)
 
-    def allowance_left(self, tier: Tier, ids: tuple[str, ...], now_ms: int) -> float:
+    def allowance_left(self, tier: Tier, ids: Windows, now_ms: int) -> float:
         rooms = [
             tier.limits[w].limit_usd
             - self.settled(p, total=False)
@@ -137,7 +176,7 @@ class UserModel:
         ]
         return max(min(rooms, default=INFINITE), 0)
 
-    def hard_left(self, tier: Tier, ids: tuple[str, ...], now_ms: int) -> float:
+    def hard_left(self, tier: Tier, ids: Windows, now_ms: int) -> float:
         rooms = [
             tier.limits[w].limit_usd
             - self.settled(p, total=True)
@@ -149,9 +188,10 @@ class UserModel:
 
     def affordable(self, said: str | None, periods: Periods, now_ms: int) -> int:
         tier = self.tier(said, now_ms)
+        ids = windows(periods.ids, self.month(periods, now_ms))
         fits = min(
-            self.hard_left(tier, periods.ids, now_ms),
-            self.allowance_left(tier, periods.ids, now_ms) + self.credits_free(now_ms),
+            self.hard_left(tier, ids, now_ms),
+            self.allowance_left(tier, ids, now_ms) + self.credits_free(now_ms),
         )
         return int(min(max(fits, 0), 10**15))
 
@@ -164,14 +204,22 @@ class UserModel:
         if rid in self.answers:
             return self.answers[rid]
         tier = self.tier(said, now_ms)
-        a = self.allowance_left(tier, periods.ids, now_ms)
-        fits = min(self.hard_left(tier, periods.ids, now_ms), a + self.credits_free(now_ms))
+        month = self.month(periods, now_ms)
+        ids = windows(periods.ids, month)
+        a = self.allowance_left(tier, ids, now_ms)
+        fits = min(self.hard_left(tier, ids, now_ms), a + self.credits_free(now_ms))
         admitted = amount <= fits or (tier.enforcement == "soft" and fits > 0)
         held = int(min(amount, max(fits, 0))) if admitted else 0
         by_allowance = int(min(held, a))
         self.answers[rid] = (admitted, held, int(min(max(fits, 0), 10**15)))
         self.holds[rid] = Hold(
-            by_allowance, held - by_allowance, periods.ids, now_ms + ttl_ms, said, open=admitted
+            by_allowance,
+            held - by_allowance,
+            periods.ids,
+            month,
+            now_ms + ttl_ms,
+            said,
+            open=admitted,
         )
         if admitted:
             self.said = said or self.said
@@ -184,6 +232,7 @@ class UserModel:
             return self.charges[event]
         hold = self.holds.get(rid) if rid else None
         ids, said = (hold.periods, hold.said) if hold else (periods.ids, None)
+        month = hold.month if hold else self.month(periods, now_ms)
         if hold:
             hold.open = False
         expired = {lot.id: lot.remaining for lot in self.lots.values() if not lot.alive(now_ms)}
@@ -191,7 +240,8 @@ class UserModel:
             self.lots[name].expired += amount
         known_said = said if said in self.config.tiers else None
         tier = self.tier(known_said, now_ms)
-        by_allowance = int(min(cost, self.allowance_left(tier, ids, now_ms)))
+        left = self.allowance_left(tier, windows(ids, month), now_ms)
+        by_allowance = int(min(cost, left))
         rest = min(cost - by_allowance, self.credits_free(now_ms))
         overrun = cost - by_allowance - rest
         burnt: dict[str, int] = {}
@@ -275,9 +325,19 @@ class UserModel:
             lot.frozen,
         )
 
-    def subscribe(self, sub: str, tier: str, until_ms: int, version: tuple[int, int]) -> None:
+    def subscribe(
+        self,
+        sub: str,
+        tier: str,
+        until_ms: int,
+        version: tuple[int, int],
+        day: int = 0,
+        month_until_ms: int = 0,
+    ) -> None:
+        if month_until_ms:
+            self.days_count[day] = max(self.days_count.get(day, 0), month_until_ms)
         known = self.subs.get(sub)
-        new = (*version, until_ms, tier)
+        new = (*version, until_ms, tier, day)
         if known and (known[0][1] == 2 or (version[1] != 2 and new <= known[0])):
             return
         self.subs[sub] = (new, tier)

@@ -168,7 +168,12 @@ class MemoryLedger:
             if g.user_id == user_id
         )
         counters = {p.window: Counters(*[used.get(p.window, 0)] * 2) for p in periods}
-        return Standing(name, limits, counters, lots, 0)
+        days = [
+            s.anchor_day
+            for s in self.subscriptions.values()
+            if s.user_id == user_id and s.until_ms > now_ms and periods.around
+        ]
+        return Standing(name, limits, counters, lots, 0, max(days, default=0))
 
     def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
         self._answer()

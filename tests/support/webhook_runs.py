@@ -128,7 +128,7 @@ class Run:
 
 
 def _subscription(text: bytes) -> tuple[str, str, int]:
-    _, _, until_ms, tier, plan = text.decode().split(" ")
+    _, _, until_ms, tier, plan, *_ = text.decode().split(" ")
     return tier, plan, int(until_ms)
 
 

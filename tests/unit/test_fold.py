@@ -170,7 +170,7 @@ def test_the_state_is_the_same_in_any_order() -> None:
 
 
 def test_periods_that_are_not_kept_any_more_are_left_out() -> None:
-    old = settled("e1", at_ms=NOW_MS - 40 * DAY_MS, period_ids=("d:2026-10-16", *IDS[1:]))
+    old = settled("e1", at_ms=NOW_MS - 55 * DAY_MS, period_ids=("d:2026-10-01", *IDS[1:]))
     assert set(fold(*settlement_postings(old)).result().spent) == set(IDS[1:])
 
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -102,6 +102,31 @@ def test_counters_outlive_the_latest_settlement() -> None:
     assert old.daily.id > day
     assert old.weekly.id > week
     assert old.monthly.id > month
+
+
+@given(st.integers(1, 31), st.integers(0, 4_102_444_800_000))
+def test_a_month_by_a_billing_day_begins_on_it_and_ends_with_the_next(day: int, at_ms: int) -> None:
+    calendar = Calendar("Europe/Berlin")
+    month = periods_at(calendar, at_ms, day).monthly
+    assert month.starts_ms <= at_ms < month.resets_ms
+    following = periods_at(calendar, month.resets_ms, day).monthly
+    assert following.starts_ms == month.resets_ms
+    begins = date.fromisoformat(month.id[2:])
+    last = (begins.replace(day=28) + timedelta(days=4)).replace(day=1) - timedelta(days=1)
+    assert begins.day == min(day, last.day)
+
+
+def test_what_a_script_needs_to_find_a_month_is_told_only_where_it_is_to() -> None:
+    at_ms = ms("2027-02-10T12:00:00+00:00")
+    assert periods_at(Calendar(), at_ms).around == ""
+    assert periods_at(Calendar(anchored=True), at_ms).around == "2027-02-10 31 28 31"
+
+
+def test_days_outlive_a_month_by_them_and_the_latest_settlement() -> None:
+    now = ms("2026-11-25T12:00:00+00:00")
+    old = periods_at(Calendar("Pacific/Kiritimati"), now - 17 * 86_400_000)
+    month_before = old.daily.starts_ms - 31 * 86_400_000
+    assert periods_at(Calendar("Pacific/Kiritimati"), month_before).daily.id > cutoffs(now)[0]
 
 
 def test_rfc3339() -> None:

@@ -51,6 +51,15 @@ def test_the_page_shows_where_the_user_stands_and_what_is_for_sale():
     assert page.state is PromptState.OPEN
 
 
+def test_the_page_says_when_the_month_by_the_billing_day_ends():
+    up = Upgrade()
+    up.ledger.configs.config = example_config(monthly_anchor="subscription")
+    plan = ("ada", "sub_1", "p", "pro", NOW_MS + HOUR_MS, (1, 0), None, NOW_MS, 12)
+    up.ledger.apply_subscription(SubscriptionState(*plan))
+    usage = up.service.page(up.token()).usage
+    assert usage["windows"]["monthly"]["resets_at"] == "2026-12-12T00:00:00Z"
+
+
 def test_another_users_credits_are_not_shown():
     up = Upgrade()
     grant(up, None, user_id="bob")

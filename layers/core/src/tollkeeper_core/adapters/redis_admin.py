@@ -169,8 +169,11 @@ def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
         name: f"{each.allowance_nano} {each.total_nano} 0 0" for name, each in state.spent.items()
     }
     subscriptions = (
-        f"{s.tier}:{s.until_ms}" for s in state.subscriptions.values() if s.until_ms > now_ms
+        f"{s.tier}:{s.until_ms}:{s.anchor_day}"
+        for s in state.subscriptions.values()
+        if s.until_ms > now_ms
     )
+    months = ";".join(sorted(f"{day}:{until_ms}" for day, until_ms in state.months.items()))
     return {
         **periods,
         "periods": ",".join(periods),
@@ -179,6 +182,7 @@ def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
         "expiry": "",
         "tier": state.said_tier,
         "subs": ";".join(subscriptions),
+        **({"months": months} if months else {}),
         "owed": str(state.owed_nano),
         **({"bought": "1"} if state.bought else {}),
     }
@@ -209,7 +213,7 @@ def _purchase_fields(state: UserState) -> dict[str, str]:
 
 def _subscriptions(state: UserState) -> dict[str, str]:
     return {
-        name: f"{s.version[0]} {s.version[1]} {s.until_ms} {s.tier} {s.plan}"
+        name: f"{s.version[0]} {s.version[1]} {s.until_ms} {s.tier} {s.plan} {s.anchor_day}"
         for name, s in state.subscriptions.items()
     }
 
@@ -303,8 +307,13 @@ def _state(
         else:
             _add_answer(state, json.loads(text))
     for name, text in subs.items():
-        created, kind, until, tier, plan = text.split(" ")
-        state.subscriptions[name] = Subscription((int(created), int(kind)), int(until), tier, plan)
+        created, kind, until, tier, plan, *day = text.split(" ")
+        state.subscriptions[name] = Subscription(
+            (int(created), int(kind)), int(until), tier, plan, int(day[0]) if day else 0
+        )
+    for text in filter(None, fields.get("months", "").split(";")):
+        day_of, until = text.split(":")
+        state.months[int(day_of)] = int(until)
     return state
 
 

@@ -142,6 +142,7 @@ def standing_of(fields: dict[str, str]) -> Standing:
         counters={w: Counters(*(int(n) for n in text.split(" "))) for w, text in counters},
         lots=tuple(lot_of(text) for text in fields["lots"].split(";") if text),
         held_credits_nano=int(fields["held"]),
+        anchor_day=int(fields.get("anchor", 0)),  # kept answers of before have none
     )
 
 
@@ -168,7 +169,7 @@ def running_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, st
     words = {name: text.split(" ") for name, text in subscriptions.items()}
     return {
         name: plan
-        for name, (_, kind, until, _, plan) in words.items()
+        for name, (_, kind, until, _, plan, *_) in words.items()
         if kind != "2" and int(until) > now_ms
     }
 

@@ -78,6 +78,7 @@ class RedisStore:
                 str(keys.ADMITTED_S),
                 str(keys.REFUSED_S),
                 str(keys.IDLE_USER_S),
+                request.periods.around,
             ],
         )
         return reservation_of(checked(answer, request.tier))
@@ -155,6 +156,8 @@ class RedisStore:
                 state.plan,
                 "1" if state.prompt_id else "0",
                 str(keys.PROMPT_S),
+                str(state.anchor_day),
+                str(state.month_until_ms),
             ],
         )
         if answer == -1:
@@ -168,7 +171,7 @@ class RedisStore:
         answer = self._run(
             script("read"),
             [keys.CONFIG, keys.user(user_id), keys.holds(user_id)],
-            [config_version, str(now_ms), tier or "", *periods.ids],
+            [config_version, str(now_ms), tier or "", *periods.ids, periods.around],
         )
         return standing_of(checked(answer, tier))
 
@@ -308,6 +311,7 @@ def _settle_call(request: Settle, config_version: str) -> _Call:
             *cutoffs(request.now_ms),
             str(keys.SETTLED_S),
             str(keys.IDLE_USER_S),
+            request.periods.around,
         ],
     )
 

@@ -214,6 +214,7 @@ class Settings(_Model):
     week_start: Literal[
         "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"
     ] = "monday"
+    monthly_anchor: Literal["calendar", "subscription"] = "calendar"
     default_tier: Name = "free"
     currency: Currency = "usd"
     allowed_origins: Annotated[list[Origin], Field(max_length=50)] = []
@@ -226,8 +227,9 @@ class Settings(_Model):
 
     @property
     def calendar(self) -> Calendar:
-        """Where this stage's days and weeks begin."""
-        return Calendar(self.time_zone, WEEKDAYS.index(self.week_start))
+        """Where this stage's days, weeks and months begin."""
+        anchored = self.monthly_anchor == "subscription"
+        return Calendar(self.time_zone, WEEKDAYS.index(self.week_start), anchored)
 
 
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]

@@ -29,6 +29,7 @@ class Subscription:
     until_ms: int
     tier: str
     plan: str
+    anchor_day: int = 0
 
     @property
     def ended(self) -> bool:
@@ -42,8 +43,8 @@ class Subscription:
         return self._order > other._order
 
     @property
-    def _order(self) -> tuple[int, int, int, str, str]:
-        return (*self.version, self.until_ms, self.tier, self.plan)
+    def _order(self) -> tuple[int, int, int, str, str, int]:
+        return (*self.version, self.until_ms, self.tier, self.plan, self.anchor_day)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,7 +71,8 @@ class UserState:
     ``spent``: by period id. ``lots``: in burn order, those with something left. ``purchases`` by
     id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
     ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
-    ``customer_id``: who they are at the payment provider.
+    ``customer_id``: who they are at the payment provider. ``months``: until when a billing day
+    counts (SubscriptionState), by day.
     """
 
     user_id: str
@@ -85,6 +87,7 @@ class UserState:
     claimed: dict[tuple[str, str], Claimed] = field(default_factory=dict)
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     customer_id: str | None = None
+    months: dict[int, int] = field(default_factory=dict)
 
     @property
     def bought(self) -> bool:
@@ -234,11 +237,17 @@ class UserFold:
         elif line.kind == "customer":
             self._customer = max(self._customer, (line.at_ms, terms["customer_id"]))
         elif line.kind == "subscription":
-            created, kind = terms["version"]
-            new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"])
-            old = state.subscriptions.get(terms["subscription_id"])
-            if old is None or new.counts_over(old):
-                state.subscriptions[terms["subscription_id"]] = new
+            self._add_subscription(terms)
+
+    def _add_subscription(self, terms: Mapping[str, Any]) -> None:
+        state, name, (created, kind) = self._state, terms["subscription_id"], terms["version"]
+        day, until_ms = terms.get("anchor_day", 0), terms.get("month_until_ms", 0)
+        new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"], day)
+        old = state.subscriptions.get(name)
+        if old is None or new.counts_over(old):
+            state.subscriptions[name] = new
+        if until_ms:
+            state.months[day] = max(state.months.get(day, 0), until_ms)
 
     def _add_claim(self, c: Claimed) -> None:
         state = self._state
@@ -290,6 +299,7 @@ def differences(
     yield from compare("claim", live.claimed, archive.claimed, None)
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
+    yield from compare("month of billing day", live.months, archive.months, 0)
     if archive.customer_id and not live.customer_id:
         # Another one is no mistake: it came in place of one that is gone, and has bought nothing.
         yield Difference(live.user_id, "customer", "none", archive.customer_id)

@@ -81,13 +81,17 @@ class WindowLimit:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a user stands in the periods of one instant."""
+    """Where a user stands in the periods of one instant.
+
+    ``anchor_day``: the billing day on which the user's month begins, 0 for the calendar's.
+    """
 
     tier: str
     limits: Mapping[Window, WindowLimit]
     counters: Mapping[Window, Counters]
     lots: tuple[Lot, ...]
     held_credits_nano: int
+    anchor_day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +290,10 @@ class SubscriptionState:
     """What Stripe says of one subscription at ``version`` (orders the events of one subscription).
 
     ``version``: (event's ``created``, 0 created / 1 updated / 2 deleted), the larger counts.
-    ``tier`` holds until ``until_ms`` (exclusive); 0 takes it away.
+    ``tier`` holds until ``until_ms`` (exclusive); 0 takes it away. ``anchor_day``: the local day of
+    the month on which it is billed, 0 where it is not known; ``month_until_ms``: until when that
+    day counts although another one comes in its place (docs/ledger.md, "Months by the billing
+    day"), 0 for not at all.
     """
 
     user_id: str
@@ -297,6 +304,8 @@ class SubscriptionState:
     version: tuple[int, int]
     prompt_id: str | None
     now_ms: int
+    anchor_day: int = 0
+    month_until_ms: int = 0
 
 
 class PromptState(StrEnum):

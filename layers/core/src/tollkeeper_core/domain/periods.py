@@ -5,8 +5,9 @@ A period is named by its window and the local date on which it begins (``d:2026-
 itself: there is no reset job that could run late, twice or not at all.
 """
 
+from calendar import monthrange
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -26,10 +27,14 @@ WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", 
 
 @dataclass(frozen=True, slots=True)
 class Calendar:
-    """Where days begin (an IANA time zone) and on which weekday weeks do (0 = Monday)."""
+    """Where days begin (an IANA time zone) and on which weekday weeks do (0 = Monday).
+
+    ``anchored``: the month of whoever has a plan begins on the plan's billing day.
+    """
 
     time_zone: str = "UTC"
     week_start: int = 0
+    anchored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +49,17 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Periods:
-    """The day, week and month that hold one instant."""
+    """The day, week and month that hold one instant.
+
+    ``around``: what a script needs to find the days of a month that begins on a billing day: the
+    date, and how many days the month before, this one and the next have (``2026-11-25 31 30 31``).
+    "" where months are the calendar's for everybody.
+    """
 
     daily: Period
     weekly: Period
     monthly: Period
+    around: str = ""
 
     def __iter__(self) -> Iterator[Period]:
         return iter((self.daily, self.weekly, self.monthly))
@@ -63,19 +74,27 @@ class Periods:
         return self.daily.id, self.weekly.id, self.monthly.id
 
 
-def periods_at(calendar: Calendar, at_ms: int) -> Periods:
+def periods_at(calendar: Calendar, at_ms: int, anchor_day: int = 0) -> Periods:
     """The periods of an instant (epoch milliseconds).
+
+    ``anchor_day``: the billing day (1 to 31) on which the month begins, 0 for the calendar's. In a
+    month that is too short it is the last day.
 
     Days are local days: 23 or 25 hours long where the clock changes, and a midnight that a change
     skips begins with the first instant after it.
     """
     zone = ZoneInfo(calendar.time_zone)
     today = datetime.fromtimestamp(at_ms / 1000, zone).date()
-    return _periods_of(calendar, today)
+    return _periods_of(calendar, today, anchor_day)
+
+
+def day_of_month(calendar: Calendar, at_ms: int) -> int:
+    """The local day, 1 to 31, of an instant."""
+    return datetime.fromtimestamp(at_ms / 1000, ZoneInfo(calendar.time_zone)).day
 
 
 @lru_cache(maxsize=256)
-def _periods_of(calendar: Calendar, today: date) -> Periods:
+def _periods_of(calendar: Calendar, today: date, anchor_day: int) -> Periods:
     zone = ZoneInfo(calendar.time_zone)
     monday = today - timedelta(days=(today.weekday() - calendar.week_start) % 7)
     first = today.replace(day=1)
@@ -86,11 +105,36 @@ def _periods_of(calendar: Calendar, today: date) -> Periods:
             window, f"{window[0]}:{name}", _midnight_ms(zone, begins), _midnight_ms(zone, ends)
         )
 
-    return Periods(
+    periods = Periods(
         daily=period(Window.DAILY, today.isoformat(), today, today + timedelta(days=1)),
         weekly=period(Window.WEEKLY, monday.isoformat(), monday, monday + timedelta(days=7)),
         monthly=period(Window.MONTHLY, f"{first:%Y-%m}", first, next_month),
+        around=_around(first, next_month, today) if calendar.anchored else "",
     )
+    if not anchor_day:
+        return periods
+    begins, ends = _billing_month(today, first, next_month, anchor_day)
+    return replace(periods, monthly=period(Window.MONTHLY, begins.isoformat(), begins, ends))
+
+
+def _around(first: date, next_month: date, today: date) -> str:
+    months = (first - timedelta(days=1), first, next_month)
+    return " ".join([today.isoformat(), *(str(_days_in(month)) for month in months)])
+
+
+def _billing_month(today: date, first: date, next_month: date, day: int) -> tuple[date, date]:
+    begins = _on_day(first, day)
+    if today >= begins:
+        return begins, _on_day(next_month, day)
+    return _on_day(first - timedelta(days=1), day), begins
+
+
+def _on_day(month: date, day: int) -> date:
+    return month.replace(day=min(day, _days_in(month)))
+
+
+def _days_in(month: date) -> int:
+    return monthrange(month.year, month.month)[1]
 
 
 def _midnight_ms(zone: ZoneInfo, day: date) -> int:
@@ -107,8 +151,9 @@ def rfc3339(at_ms: int) -> str:
 
 
 #: How long a user's counters of a past period are kept, in days. A call may settle up to 16 days
-#: after its check; what is older is in the archive.
-_KEPT_DAYS = {Window.DAILY: 35, Window.WEEKLY: 63, Window.MONTHLY: 400}
+#: after its check, and a month by a billing day is the sum of its days; what is older is in the
+#: archive.
+_KEPT_DAYS = {Window.DAILY: 50, Window.WEEKLY: 63, Window.MONTHLY: 400}
 
 
 def cutoffs(now_ms: int) -> tuple[str, str, str]:

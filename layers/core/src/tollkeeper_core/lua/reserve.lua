@@ -4,9 +4,11 @@
 -- ARGV 1 config version  2 now  3 amount  4 reservation id  5 hold's expiry  6 tier the app says, or ""
 --      7-9 period ids: day, week, month  10-12 cutoffs of old periods
 --      13 seconds to keep an admitted answer  14 seconds to keep a refusal  15 idle seconds of a user
+--      16 the date and its months (Periods.around), or ""
 -- Answers {name, value, ...}; "status" is ok, stale, or unknown_tier (then nothing was done).
 --
--- Commands when nothing expired and no period began: HMGET, HMGET, SET, HSET, ZADD.
+-- Commands when nothing expired and no period began: HMGET, HMGET, SET, HSET, ZADD. One
+-- more HMGET where the month goes by a billing day.
 
 local version, now, amount = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local ids = { ARGV[7], ARGV[8], ARGV[9] }
@@ -14,6 +16,7 @@ local ids = { ARGV[7], ARGV[8], ARGV[9] }
 local state = read_state(KEYS[2], ids)
 local tier, why = tier_in_force(KEYS[1], version, ARGV[6], state, now)
 if not tier then return { "status", why } end
+use_month(state, ARGV[16], anchor_of(state, ARGV[16], now))
 local forget_expired = release_expired(state, KEYS[3], now)
 
 local left = room(tier, state, ids, now)
@@ -37,7 +40,7 @@ local member = table.concat({ ARGV[4], int(from_allowance), int(from_credits), i
 local answer = append({
   "status", "ok", "admitted", admitted and "1" or "0", "id", ARGV[4], "amount", int(amount),
   "hold", int(hold), "affordable", int(math.min(math.max(fits, 0), 1e15)), "expires", ARGV[5],
-  "now", ARGV[2], "periods", table.concat(ids, " "), "said", ARGV[6],
+  "now", ARGV[2], "periods", table.concat(ids, " "), "around", ARGV[16], "said", ARGV[6],
   "member", hold > 0 and member or "",
 }, standing(tier, state, ids))
 local prepared = prepare_state(state, { ARGV[10], ARGV[11], ARGV[12] }, now)

@@ -4,10 +4,12 @@
 -- ARGV 1 config version  2 now  3 event id  4 cost  5 "1" when the event names a reservation
 --      6-8 period ids of the call's own time: day, week, month  9-11 cutoffs of old periods
 --      12 seconds to keep the marker  13 idle seconds of a user
+--      14 the date of the call's own time and its months (Periods.around), or ""
 -- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
 -- the event had been settled before: the rest is then the first answer, word for word.
 --
--- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET.
+-- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET. One more HMGET where
+-- the month goes by a billing day.
 
 local version, now, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 
@@ -16,10 +18,12 @@ if known[1] then return append(cjson.decode(known[1]), { "replayed", "1" }) end
 
 -- A reservation brings the periods and the tier of its check, and needs no look at the calendar.
 local ids, said, member = { ARGV[6], ARGV[7], ARGV[8] }, "", ""
+local around, anchor = ARGV[14], nil
 if ARGV[5] == "1" and known[2] then
   local reservation, list = {}, cjson.decode(known[2])
   for i = 1, #list, 2 do reservation[list[i]] = list[i + 1] end
   ids, said, version = split(reservation.periods, " "), reservation.said, ""
+  around, anchor = reservation.around or "", tonumber(reservation.anchor or 0)
   if tonumber(reservation.expires) > now then member = reservation.member end
 end
 
@@ -27,6 +31,7 @@ local state = read_state(KEYS[2], ids)
 local tier, why = tier_in_force(KEYS[1], version, said, state, now)
 if why == "unknown_tier" then tier, why = tier_in_force(KEYS[1], version, "", state, now) end
 if not tier then return { "status", why } end
+use_month(state, around, anchor or anchor_of(state, around, now))
 local forget_expired = release_expired(state, KEYS[3], now)
 
 -- The one thing that could still raise is a sum past 2^53: it does so here, before the first write.

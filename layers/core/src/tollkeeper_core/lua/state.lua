@@ -16,7 +16,8 @@
 --   held         credits held
 --   expiry       no hold expires before this; "" when none is open
 --   tier         the tier that the app said last
---   subs         "tier:until;..." tiers that subscriptions give
+--   subs         "tier:until:day;..." tiers that subscriptions give, and their billing days (0: not known)
+--   months       "day:until;..." how long a billing day counts whatever comes after (subscribe.lua)
 --   owed         credits that were used and then refunded: the next purchase pays them
 --   bought       "1" once anything was: such a user is never forgotten
 -- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
@@ -160,15 +161,87 @@ end
 -- One HMGET for all that a decision needs. `ids`: the period ids of the call.
 local function read_state(key, ids)
   local v = redis.call(
-    "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", unpack(ids)
+    "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", "months", unpack(ids)
   )
   local state = {
     key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
     expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
-    periods = v[6] or "", credits = v[7] or "", counters = {}, fresh = false,
+    periods = v[6] or "", credits = v[7] or "", months = v[8] or "", counters = {}, fresh = false,
+    anchor = 0,
   }
-  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[7 + i]) end
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[8 + i]) end
   return state
+end
+
+local function read_months(text)
+  local months = {}
+  for day, till in string.gmatch(text or "", "(%d+):(%d+)") do months[day] = tonumber(till) end
+  return months
+end
+
+-- Where the month that has `day` as its billing day begins: 1 for the month before, 2 for this one,
+-- and the date in it. `around`: see Periods in domain/periods.py.
+local function month_begins(around, day)
+  local date, before, this = string.match(around, "^%d+%-%d+%-(%d+) (%d+) (%d+)")
+  local here = math.min(day, tonumber(this))
+  if tonumber(date) >= here then return 2, here end
+  return 1, math.min(day, tonumber(before))
+end
+
+-- The billing day by which a user's month goes, 0: by the calendar. It does while a plan runs. Where
+-- there are several days, or one counts on that another has replaced, the month that began first
+-- goes on: nobody gets a second allowance by ending a plan and beginning another.
+local function anchor_of(state, around, now)
+  local days = {}
+  if around == "" then return 0 end
+  for till, day in string.gmatch(state.subs, "[^:;]+:(%d+):(%d+)") do
+    if tonumber(till) > now and day ~= "0" then days[#days + 1] = tonumber(day) end
+  end
+  if #days == 0 then return 0 end
+  for day, till in pairs(read_months(state.months)) do
+    if till > now then days[#days + 1] = tonumber(day) end
+  end
+  local best, first
+  for _, day in ipairs(days) do
+    local month, date = month_begins(around, day)
+    local begins = month * 100 + date
+    if not first or begins < first or (begins == first and day < best) then best, first = day, begins end
+  end
+  return best
+end
+
+-- Lets the state's month be the one of a billing day (not 0): the sum of its days, which are kept one
+-- by one in any case, so that whenever a user's month begins, every call is in it once.
+local function use_month(state, around, day)
+  if day == 0 then return end
+  local year, month, lengths = string.match(around, "^(%d+)%-(%d+)%-%d+ (.+)$")
+  local months = {}
+  for i, length in ipairs(split(lengths, " ")) do
+    local count = tonumber(year) * 12 + tonumber(month) - 1 + i - 2
+    local name = string.format("d:%04d-%02d-", math.floor(count / 12), count % 12 + 1)
+    months[i] = { name = name, length = tonumber(length) }
+  end
+  local first, date = month_begins(around, day)
+  local here, following, ids = months[first], months[first + 1], {}
+  for n = date, here.length do ids[#ids + 1] = here.name .. string.format("%02d", n) end
+  for n = 1, math.min(day, following.length) - 1 do
+    ids[#ids + 1] = following.name .. string.format("%02d", n)
+  end
+  state.anchor, state.days = day, {}
+  for i, text in ipairs(redis.call("HMGET", state.key, unpack(ids))) do
+    state.days[ids[i]] = read_counters(text)
+  end
+end
+
+-- What counts in window `i` (1 day, 2 week, 3 month) as things stand in this script.
+local function counted(state, ids, i)
+  if i < 3 or state.anchor == 0 then return state.counters[ids[i]] end
+  local sum = { a = 0, t = 0, ha = 0, ht = 0 }
+  for id, kept in pairs(state.days) do
+    local day = state.counters[id] or kept
+    for name, value in pairs(sum) do sum[name] = value + day[name] end
+  end
+  return sum
 end
 
 -- Takes what expired holds hold out of the state in hand, and says how to make that last (commit).
@@ -258,7 +331,7 @@ end
 -- the tier that was said ("unknown_tier"). A version of "" is not compared.
 local function tier_in_force(config_key, version, said, state, now)
   local names = { "version", "tier", "tier:" .. (said ~= "" and said or state.tier) }
-  for tier, till in string.gmatch(state.subs, "([^:;]+):(%d+)") do
+  for tier, till in string.gmatch(state.subs, "([^:;]+):(%d+)[^;]*") do
     if tonumber(till) > now then names[#names + 1] = "tier:" .. tier end
   end
   local v = redis.call("HMGET", config_key, unpack(names))
@@ -277,7 +350,7 @@ end
 local function room(tier, state, ids, now)
   local a, h, credits = math.huge, math.huge, -state.held
   for i, limit in ipairs(tier.limits) do
-    local kind, counters = string.sub(limit, 1, 1), state.counters[ids[i]]
+    local kind, counters = string.sub(limit, 1, 1), counted(state, ids, i)
     local nano = tonumber(string.sub(limit, 2))
     if kind == "e" then
       a = math.min(a, nano - counters.a - counters.ha)
@@ -297,10 +370,10 @@ end
 -- Where the user stands, as name, value, name, value...
 local function standing(tier, state, ids)
   local used = {}
-  for i, id in ipairs(ids) do used[i] = write_counters(state.counters[id]) end
+  for i in ipairs(ids) do used[i] = write_counters(counted(state, ids, i)) end
   return {
     "tier", tier.name, "limits", table.concat(tier.limits, " "),
-    "used", table.concat(used, ","), "held", int(state.held),
+    "used", table.concat(used, ","), "held", int(state.held), "anchor", int(state.anchor),
   }
 end
 

@@ -83,7 +83,8 @@ class Check:
             hand.version,
         )
         # A repeated request gets the first answer, and that one belongs to the first one's moment.
-        periods = periods_at(hand.config.settings.calendar, reservation.now_ms)
+        anchor_day = reservation.standing.anchor_day
+        periods = periods_at(hand.config.settings.calendar, reservation.now_ms, anchor_day)
         if reservation.admitted:
             return _allowed(reservation, periods)
         return self._blocked(hand.config, request, reservation, periods)
@@ -120,6 +121,7 @@ class Check:
     ) -> dict[str, Any]:
         """Nothing that is bought makes an unknown model callable: no link, and no hold."""
         standing = self.ledger.read(request.user_id, request.tier, periods, now_ms, hand.version)
+        periods = periods_at(hand.config.settings.calendar, now_ms, standing.anchor_day)
         reason = LinkReason("unknown_model")
         view = usage_view(standing, periods, now_ms)
         return self._block_body(hand.config, request, reason, 0, view, None)

@@ -68,7 +68,8 @@ class WatchedLedger:
         if word is not None:
             if word.ended:
                 return None
-            same = (word.until_ms, word.tier, word.plan) == (state.until_ms, state.tier, state.plan)
+            said = (state.until_ms, state.tier, state.plan, state.anchor_day)
+            same = (word.until_ms, word.tier, word.plan, word.anchor_day) == said
             if same and state.version[1] != 2:
                 return None
         applied = self.ledger.apply_subscription(state)

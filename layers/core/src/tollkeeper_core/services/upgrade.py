@@ -274,6 +274,7 @@ class UpgradeService:
             # The tier may be gone since the link was made: a buyer is not to suffer for it.
             tier = claims.tier if claims.tier in config.tiers else None
             standing = self.ledger.read(claims.user_id, tier, periods, now_ms, in_hand.version)
+            periods = periods_at(config.settings.calendar, now_ms, standing.anchor_day)
             view = usage_view(standing, periods, now_ms, with_holds=True)
             return config, standing, view
 

@@ -40,6 +40,7 @@ class ReadUsage:
         now_ms = self.clock()
         periods = periods_at(hand.config.settings.calendar, now_ms)
         standing = self.ledger.read(user_id, None, periods, now_ms, hand.version)
+        periods = periods_at(hand.config.settings.calendar, now_ms, standing.anchor_day)
         return usage_view(standing, periods, now_ms)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tollkeeper_core.domain.billing import SignedEvents
+from tollkeeper_core.domain.config import Settings
 from tollkeeper_core.domain.offers import TermsError
 from tollkeeper_core.domain.purchases import Purchases
 from tollkeeper_core.services.config_cache import ConfigCache
@@ -30,7 +31,7 @@ from tollkeeper_core.services.stripe_events.invoices import Invoices
 from tollkeeper_core.services.stripe_events.payment_intents import PaymentIntents
 from tollkeeper_core.services.stripe_events.subscriptions import Subscriptions
 
-#: How old the setting may be by which an unpaid plan keeps its tier.
+#: How old the settings may be by which an unpaid plan keeps its tier, and a month begins.
 _SETTINGS_AGE_MS = 60_000
 
 
@@ -83,13 +84,13 @@ def stripe_actions(
 ) -> Mapping[str, Action]:
     """What is done about each type of event; the others are none of ours."""
 
-    def grace_days() -> int:
-        return configs.current(_SETTINGS_AGE_MS).config.settings.past_due_grace_days
+    def settings() -> Settings:
+        return configs.current(_SETTINGS_AGE_MS).config.settings
 
     return {
         **Checkout(books).actions(),
         **Claims(books, purchases).actions(),
         **PaymentIntents(books).actions(),
         **Invoices(books).actions(),
-        **Subscriptions(books, grace_days).actions(),
+        **Subscriptions(books, settings).actions(),
     }

@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypedDict
 
+from tollkeeper_core.domain.config import Settings
 from tollkeeper_core.domain.ledger import SubscriptionState
 from tollkeeper_core.domain.offers import PlanTerms
+from tollkeeper_core.domain.periods import day_of_month, periods_at
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.checkout import DAY_MS
 from tollkeeper_core.services.stripe_events.event import (
@@ -32,16 +35,24 @@ _RANKS = {
     "customer.subscription.resumed": 1,
     "customer.subscription.deleted": 2,
 }
+_NOT_BEGUN = frozenset(("incomplete", "incomplete_expired"))
 _RUNNING = frozenset(("active", "trialing"))
-_OVER = frozenset(("canceled", "unpaid", "incomplete", "incomplete_expired", "paused"))
+_OVER = _NOT_BEGUN | {"canceled", "unpaid", "paused"}
+
+
+class _Month(TypedDict):
+    """Of SubscriptionState."""
+
+    anchor_day: int
+    month_until_ms: int
 
 
 @dataclass(frozen=True, slots=True)
 class Subscriptions:
-    """``grace_days``: how long a plan whose renewal was not paid keeps its tier."""
+    """``settings``: how long an unpaid plan keeps its tier, and where days begin."""
 
     books: Books
-    grace_days: Callable[[], int]
+    settings: Callable[[], Settings]
 
     def actions(self) -> Mapping[str, Action]:
         """By type of event."""
@@ -63,10 +74,29 @@ class Subscriptions:
             version=(event.created_s, rank),
             prompt_id=terms.prompt_id,
             now_ms=self.books.clock(),
+            **self._month(event),
         )
         effect = self.books.subscribe(state, text(event.subject, "status"))
         self.books.keep_customer(terms.user_id, event.subject)
         return effect
+
+    def _month(self, event: Event) -> _Month:
+        """The billing day, and until when it counts if another one comes in its place.
+
+        That is to the end of the month in which this was said, where the plan was paid to beyond:
+        whoever ends one early, or changes its interval, has had the allowance of that month.
+        """
+        subscription, at_ms = event.subject, event.created_s * 1000
+        anchor_s = subscription.get("billing_cycle_anchor")
+        if type(anchor_s) is not int:
+            return {"anchor_day": 0, "month_until_ms": 0}
+        calendar = self.settings().calendar
+        day = day_of_month(calendar, anchor_s * 1000)
+        begun = text(subscription, "status") not in _NOT_BEGUN
+        if not begun or at_ms >= _period(subscription)[1] * 1000:
+            return {"anchor_day": day, "month_until_ms": 0}
+        month = periods_at(calendar, at_ms, day).monthly
+        return {"anchor_day": day, "month_until_ms": month.resets_ms}
 
     def _until_ms(self, subscription: Fields) -> int:
         """When the tier ends if nothing more is heard; 0 when it has ended.
@@ -83,7 +113,7 @@ class Subscriptions:
             if not subscription.get("cancel_at_period_end"):
                 until_ms += _RENEWAL_GRACE_MS
         elif status == "past_due":
-            until_ms = min(begins_ms + self.grace_days() * DAY_MS, ends_ms)
+            until_ms = min(begins_ms + self.settings().past_due_grace_days * DAY_MS, ends_ms)
         else:
             raise UnusableEventError("subscription.status is not known")
         if subscription.get("cancel_at") is not None:
