@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
-LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit requirements/sdk-oldest
+LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit requirements/docs requirements/sdk-oldest
 # Arguments for the command of a target: make dev ARGS=--help, make test ARGS="-k reserve"
 ARGS ?=
 
@@ -48,6 +48,12 @@ $(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyp
 	@$(UV) pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
 	@touch $@
 
+.venv-docs/.done: requirements/docs.txt $(VENV)/.tools
+	@echo "installing Sphinx into .venv-docs"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-docs
+	@$(UV) pip install --quiet --python .venv-docs/bin/python --require-hashes -r requirements/docs.txt
+	@touch $@
+
 # pyright, which reads types in another way than mypy does, is an npm package.
 tests/typing/node_modules/.done: tests/typing/package-lock.json
 	@if command -v npm >/dev/null; then \
@@ -55,7 +61,7 @@ tests/typing/node_modules/.done: tests/typing/package-lock.json
 	else echo "there is no npm: the test of the types that pyright sees is skipped"; fi
 
 .PHONY: setup
-setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done ## Install everything that the other targets need
+setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-docs/.done tests/typing/node_modules/.done ## Install everything that the other targets need
 
 .PHONY: dev
 dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
@@ -97,7 +103,7 @@ soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledge
 	@$(BIN)/python -m tests.kills.concurrency --seeds 500
 
 .PHONY: check
-check: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Lint, format, types, import rules, templates
+check: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-docs/.done ## Lint, format, types, import rules, templates
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
@@ -105,6 +111,7 @@ check: $(VENV)/.dev .venv-sam/.done .venv-audit/.done ## Lint, format, types, im
 	@.venv-sam/bin/cfn-lint template.yaml infra/monitoring/template.yaml
 	@SAM_CLI_TELEMETRY=0 $(SAM) validate --lint
 	@LOG_LEVEL=ERROR .venv-audit/bin/checkov --config-file .checkov.yaml
+	@$(SITE)
 
 .PHONY: format
 format: $(VENV)/.dev ## Format and fix what can be fixed
@@ -122,6 +129,14 @@ deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a m
 .PHONY: smoke
 smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--stage prod")
 	@$(BIN)/python -m infra.setup.smoke $(ARGS)
+
+# A link to a page or heading that is not there is an error.
+SITE = .venv-docs/bin/sphinx-build -n -W --keep-going -q -b html docs build/docs
+
+.PHONY: docs
+docs: .venv-docs/.done ## Build the documentation site into build/docs
+	@$(SITE)
+	@echo "build/docs/index.html"
 
 .PHONY: pictures
 pictures: $(VENV)/.dev ## Take the README's pictures of the running product
@@ -142,4 +157,4 @@ lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 
 .PHONY: clean
 clean: ## Remove the environments and everything that was built
-	rm -rf $(VENV) .venv-sam .venv-audit .venv-oldest .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-sam .venv-audit .venv-docs .venv-oldest .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
