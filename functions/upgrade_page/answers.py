@@ -6,6 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse, JSONResponse, Response
+from tollkeeper_core.domain.config import Settings
 from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem
 
 from functions.upgrade_page.assets import address
@@ -34,17 +35,22 @@ def page(
     template: str,
     context: Mapping[str, Any],
     *,
-    frame_origins: Sequence[str],
+    settings: Settings | None,
     form_origins: Sequence[str] = (),
     status: int = 200,
 ) -> Response:
-    """A page that only ``frame_origins`` may frame and whose forms lead to us or to the payment."""
+    """A page that only the allowed origins may frame and whose forms lead to us or the payment.
+
+    Without settings nobody may.
+    """
+    frame_origins = settings.allowed_origins if settings else []
+    logo_origin = settings.page.logo_origin if settings else None
     html = _templates.get_template(template).render(context)
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
         "style-src": "'self'",
-        "img-src": "'self' data:",
+        "img-src": " ".join(filter(None, ("'self' data:", logo_origin))),
         "connect-src": "'self'",
         # Browsers hold the redirect that answers a form against this, too.
         "form-action": " ".join(("'self'", *form_origins)),
@@ -52,7 +58,9 @@ def page(
         "base-uri": "'none'",
     }
     csp = "; ".join(f"{name} {value}" for name, value in policy.items())
-    return HTMLResponse(html, status, {**_HEADERS, "Content-Security-Policy": csp})
+    headers = {**_HEADERS, "Content-Security-Policy": csp}
+    headers["Content-Language"] = context["words"].locale
+    return HTMLResponse(html, status, headers)
 
 
 def data(content: Mapping[str, Any]) -> Response:

@@ -3,14 +3,18 @@
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from tollkeeper_core.domain.page_style import PageStyle, on
 
 _HERE = Path(__file__).parent / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _NAMES = ("embed.js", "page.css", "page.js")
+#: What of the owner's settings is a matter of style sheets.
+_LOOK = ("accent", "accent_dark", "radius", "font")
 
 
 class _Asset(NamedTuple):
@@ -39,6 +43,36 @@ async def static(request: Request) -> Response:
         raise HTTPException(404)
     current = request.query_params.get("v") == asset.version
     return _answer(request, asset, "public, max-age=31536000, immutable" if current else "no-cache")
+
+
+def theme_address(style: PageStyle) -> str | None:
+    """Where a page loads the owner's look from, if there is one: all of it is in the address."""
+    chosen = {name: value for name in _LOOK if (value := getattr(style, name)) is not None}
+    return f"/theme.css?{urlencode(chosen)}" if chosen else None
+
+
+async def theme(request: Request) -> Response:
+    """``GET /theme.css``: as the page's address says, and nothing that the settings do not take."""
+    asked = {name: value for name, value in request.query_params.items() if name in _LOOK}
+    try:
+        style = PageStyle.model_validate(asked)
+    except ValueError:
+        raise HTTPException(404) from None
+    rules = []
+    if style.radius is not None:
+        rules.append(f":root{{--radius:{style.radius}px}}")
+    if style.font is not None:
+        names = ",".join(f'"{name.strip()}"' for name in style.font.split(",") if name.strip())
+        rules.append(f":root{{--font:{names},system-ui,sans-serif}}")
+    if style.accent is not None and style.accent_dark is not None:
+        light, dark = (
+            f":root{{--accent:{colour};--on-accent:{on(colour)}}}"
+            for colour in (style.accent, style.accent_dark)
+        )
+        rules += [light, f"@media(prefers-color-scheme:dark){{{dark}}}"]
+    headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+    headers["X-Content-Type-Options"] = "nosniff"
+    return Response("\n".join(rules), media_type="text/css", headers=headers)
 
 
 async def embed(request: Request) -> Response:

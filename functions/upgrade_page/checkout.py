@@ -10,16 +10,19 @@ from tollkeeper_core.services.upgrade import OfferKind
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers
-from functions.upgrade_page.request import form, service, wants_json
+from functions.upgrade_page.request import form, service, wants_json, words
 
 
 async def checkout(request: Request) -> Response:
     """``POST /upgrade/checkout`` (t, and pack or plan): the payment's address, or a redirect."""
     fields = await form(request)
     request.state.token = fields.get("t", "")
+    request.state.lang = fields.get("lang")
     kind, name = _offer(fields)
-    started = service(request).start_checkout(
-        request.state.token, kind, name, str(request.base_url), _choice(fields, name)
+    upgrades = service(request)
+    lang = words(request, upgrades.settings(), request.state.lang).code
+    started = upgrades.start_checkout(
+        request.state.token, kind, name, str(request.base_url), _choice(fields, name), lang
     )
     count("CheckoutStarted")
     if wants_json(request):
@@ -31,6 +34,7 @@ async def portal(request: Request) -> Response:
     """``POST /upgrade/portal`` (t): to the payment provider's page of invoices, card and plan."""
     fields = await form(request)
     request.state.token = fields.get("t", "")
+    request.state.lang = fields.get("lang")
     url = service(request).portal_url(request.state.token, str(request.base_url))
     if wants_json(request):
         return answers.data({"portal_url": url})

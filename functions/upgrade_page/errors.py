@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from tollkeeper_core.domain.billing import BillingError
+from tollkeeper_core.domain.config import Settings
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.links import LinkError
 from tollkeeper_core.domain.ports import SourceError
@@ -15,60 +16,40 @@ from tollkeeper_core.domain.problems import Problem, unavailable
 from tollkeeper_core.telemetry import count, logger
 
 from functions.upgrade_page import answers
-from functions.upgrade_page.request import service, wants_json
+from functions.upgrade_page.request import service, wants_json, words
+from functions.upgrade_page.views import frame_context
 
-#: Headline and advice, by the problem's code.
-_WORDS: Mapping[str, tuple[str, str]] = {
-    "link_expired": (
-        "This link has expired",
-        "Links work for a few minutes. Go back to the app and try again: you get a new one.",
-    ),
-    "link_invalid": (
-        "This link does not work",
-        "It may have been cut off. Go back to the app and try again: you get a new one.",
-    ),
-    "already_paid": (
-        "This purchase is complete",
-        "Thank you, your payment has arrived. To buy more, go back to the app and start again.",
-    ),
-    "unknown_offer": (
-        "This is no longer available",
-        "What is for sale has changed since. Go back and choose again.",
-    ),
-    "checkout_failed": (
-        "The payment page did not open",
-        "Nothing was charged. Please try again in a moment.",
-    ),
-    "payment_refused": (
-        "Your card was refused",
-        "Nothing was changed. Change the card under “Manage your plan”, then try again.",
-    ),
-    "too_many_purchases": (
-        "That is all for today",
-        "No more can be bought in one day. Please try again tomorrow.",
-    ),
-    "unavailable": (
-        "We cannot show this right now",
-        "Nothing is lost and nothing was charged. Please try again in a moment.",
-    ),
-}
-_OTHER = ("There is nothing here", "Go back to the app and try again.")
+#: The problems that the catalogues have words for: a headline, and what to do (``_advice``).
+_SAID = frozenset(
+    (
+        *("link_expired", "link_invalid", "already_paid", "unknown_offer", "checkout_failed"),
+        *("payment_refused", "too_many_purchases", "unavailable"),
+    )
+)
 
 
 async def _problem(request: Request, error: Exception) -> Response:
     problem = _as_problem(error)
     if wants_json(request):
         return answers.problem(problem)
-    headline, advice = _WORDS.get(problem.code, _OTHER)
+    settings = _settings(request)
+    said = words(request, settings, getattr(request.state, "lang", None))
+    key = problem.code if problem.code in _SAID else "other"
     again = None
     if request.method == "GET" and problem.code == "unavailable":
-        again = ("", "Try again")
+        again = ("", said.say("try_again"))
     elif request.method == "POST" and problem.code in {"unknown_offer", "checkout_failed"}:
-        again = (f"/upgrade?t={request.state.token}", "Back to the offers")
+        address = f"/upgrade?t={request.state.token}&lang={said.code}"
+        again = (address, said.say("offers_again"))
     return answers.page(
         "error.html",
-        {"headline": headline, "advice": advice, "again": again},
-        frame_origins=_origins(request),
+        {
+            **frame_context(settings, said),
+            "headline": said.say(key),
+            "advice": said.say(f"{key}_advice"),
+            "again": again,
+        },
+        settings=settings,
         status=problem.status,
     )
 
@@ -100,13 +81,13 @@ def _as_problem(error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "unavailable", "Something went wrong.")
 
 
-def _origins(request: Request) -> list[str]:
+def _settings(request: Request) -> Settings | None:
     """An error is shown in the overlay too, or else its user sees a blank frame."""
     try:
-        return service(request).allowed_origins()
+        return service(request).settings()
     except Exception:
         logger.exception("an error that cannot be framed")
-        return []
+        return None
 
 
 _EXPECTED = (Problem, LinkError, BillingError, LedgerUnavailableError, SourceError, HTTPException)

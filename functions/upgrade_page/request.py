@@ -4,8 +4,12 @@ from typing import cast
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
+from tollkeeper_core.domain.config import Settings
+from tollkeeper_core.domain.page_style import PageStyle
 from tollkeeper_core.domain.problems import invalid, too_large
 from tollkeeper_core.services.upgrade import UpgradeService
+
+from functions.upgrade_page.words import Words, words_for
 
 #: A form holds a token (4,096 characters at most), a name, and what was typed for each pack.
 _FORM_BYTES_MAX = 8192
@@ -20,6 +24,18 @@ def service(request: Request) -> UpgradeService:
 def token(request: Request) -> str:
     """The link's token; an empty one is not valid either."""
     return request.query_params.get("t", "")
+
+
+def words(request: Request, settings: Settings | None, asked: str | None = None) -> Words:
+    """The language: the form's or the address's (``lang``), else the browser's, else the owner's.
+
+    Without settings (an outage may keep them) in the page's own texts.
+    """
+    return words_for(
+        settings.page if settings else PageStyle(),
+        asked or request.query_params.get("lang"),
+        request.headers.get("accept-language", ""),
+    )
 
 
 async def form(request: Request) -> dict[str, str]:

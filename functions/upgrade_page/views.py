@@ -6,47 +6,86 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from tollkeeper_core.domain.config import Config, Pack, Plan
-from tollkeeper_core.domain.money import format_minor, minor_digits
+from tollkeeper_core.domain.config import Config, Copy, Pack, Plan, Settings
+from tollkeeper_core.domain.money import minor_digits
 from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.services.upgrade import UpgradePage
 
-_WINDOWS = {
-    Window.DAILY: "Daily limit",
-    Window.WEEKLY: "Weekly limit",
-    Window.MONTHLY: "Monthly limit",
-}
-_ADJECTIVES = {Window.DAILY: "daily", Window.WEEKLY: "weekly", Window.MONTHLY: "monthly"}
+from functions.upgrade_page.assets import theme_address
+from functions.upgrade_page.words import Words
+
+#: What page.js says by itself.
+_SCRIPT_TEXTS = (
+    *("at_time", "on_date", "your_balance", "gone", "slow", "opening", "popup_blocked"),
+    *("thanks_title", "invalid_choice", "link_expired_advice", "already_paid_advice"),
+    *("unknown_offer_advice", "checkout_failed_advice", "payment_refused_advice"),
+    *("too_many_purchases_advice", "unavailable_advice"),
+)
 
 
-def page_context(found: UpgradePage, token: str) -> dict[str, Any]:
-    """What both pages need."""
-    copy = found.config.settings.text
-    blocked = found.claims.reason is not None
-    origin = _origin(found)
+def frame_context(settings: Settings | None, words: Words) -> dict[str, Any]:
+    """What every page needs, an error's too; without settings the page is as it comes."""
+    style = settings.page if settings else None
     return {
+        "words": words,
+        "theme": theme_address(style) if style else None,
+        "logo": style.logo if style else None,
+        "logo_text": style.logo_text if style else "",
+    }
+
+
+def page_context(found: UpgradePage, token: str, words: Words) -> dict[str, Any]:
+    """What the page and the one after the payment need."""
+    origin = _origin(found)
+    title, message = _headline(found, words)
+    return {
+        **frame_context(found.config.settings, words),
         "token": token,
+        "now_ms": found.now_ms,
         "origins": json.dumps([origin] if origin else found.config.settings.allowed_origins),
         "home": origin,
-        "title": copy.title if blocked else "Add credits or upgrade",
-        "message": copy.upgrade_message if blocked else None,
-        "windows": _windows(found),
-        "credits": [balance["display"] for balance in found.usage["credits"]],
-        "packs": [_pack(name, pack, found.config) for name, pack in found.packs],
-        "plans": [_plan(name, plan, found) for name, plan in found.plans],
+        "script_texts": json.dumps({key: words.say(key) for key in _SCRIPT_TEXTS}),
+        "title": title,
+        "message": message,
+        "windows": _windows(found, words),
+        "credits": balances(found.usage, words),
+        "packs": [_pack(name, pack, found.config, words) for name, pack in found.packs],
+        "plans": [_plan(name, plan, found, words) for name, plan in found.plans],
         "hard": _hard_window(found),
+        "blocked": found.claims.reason is not None,
         "subscribed": bool(found.account.subscriptions and found.account.customer_id),
     }
 
 
-def thanks(config: Config, chosen: Mapping[str, str]) -> str:
+def thanks(config: Config, chosen: Mapping[str, str], words: Words) -> str:
     """What a payer reads once the payment has arrived."""
     pack, plan = config.packs.get(chosen.get("pack", "")), config.plans.get(chosen.get("plan", ""))
     if pack is not None:
-        return _pack_thanks(pack, config)
+        return _pack_thanks(pack, config, words)
     if plan is not None:
-        return _plan_thanks(plan)
-    return "Your payment has arrived."
+        return words.say("plan_active", plan=plan.label)
+    return words.say("arrived")
+
+
+def balances(usage: Mapping[str, Any], words: Words) -> str:
+    """``$5.00 + 3,00 €``: currencies stay apart. Empty where there are no credits."""
+    return " + ".join(
+        words.money(balance["balance_minor"], balance["currency"]) for balance in usage["credits"]
+    )
+
+
+def _headline(found: UpgradePage, words: Words) -> tuple[str, str | None]:
+    """The owner's text in this language, or the owner's in any, or the page's own."""
+    if found.claims.reason is None:
+        return words.say("buy_title"), None
+    copy, plain = found.config.settings.text, Copy()
+    title = copy.title if copy.title != plain.title else words.say("title")
+    message = (
+        copy.upgrade_message
+        if copy.upgrade_message != plain.upgrade_message
+        else words.say("message")
+    )
+    return words.own.get("title", title), words.own.get("message", message)
 
 
 def _origin(found: UpgradePage) -> str | None:
@@ -57,36 +96,41 @@ def _origin(found: UpgradePage) -> str | None:
     return allowed[0] if len(allowed) == 1 else None
 
 
-def _windows(found: UpgradePage) -> list[dict[str, Any]]:
+def _windows(found: UpgradePage, words: Words) -> list[dict[str, Any]]:
     reason = found.claims.reason
     return [
         {
-            "label": _WINDOWS[Window(name)],
+            "label": words.say(f"{name}_limit"),
             "percent": window["percent"],
-            "resets": _instant(window["resets_at"]),
+            "used": words.say("used", percent=window["percent"]),
+            "at": window["resets_at"],
+            "utc": words.say("on_date", date=_utc(window["resets_at"], words)),
             "stops": reason is not None and reason.window == name,
         }
         for name, window in found.usage["windows"].items()
     ]
 
 
-def _instant(at: str) -> dict[str, str]:
-    """For a browser to show in its own time zone; in UTC where no script runs."""
-    when = datetime.fromisoformat(at).astimezone(UTC)
-    return {"at": at, "utc": f"{when.day} {when:%b %Y, %H:%M} UTC"}
+def _utc(at: str, words: Words) -> str:
+    return words.date(datetime.fromisoformat(at).astimezone(UTC))
 
 
-def _pack(name: str, pack: Pack, config: Config) -> dict[str, Any]:
-    price = format_minor(pack.price_minor, config.currency_of(pack))
-    valid = f", valid for {_days(pack.expires_days)}" if pack.expires_days else ", never expires"
+def _pack(name: str, pack: Pack, config: Config, words: Words) -> dict[str, Any]:
+    price = words.money(pack.price_minor, config.currency_of(pack))
+    detail = (
+        words.say("pack_valid", price=price, time=_days(pack.expires_days, words))
+        if pack.expires_days
+        else words.say("pack_forever", price=price)
+    )
     return {
         "kind": "pack",
         "name": name,
         "label": pack.label,
         "price": price,
         "per": "",
-        "detail": f"{price} of credit{valid}",
-        "thanks": _pack_thanks(pack, config),
+        "gives": pack.gives,
+        "detail": detail,
+        "thanks": _pack_thanks(pack, config, words),
         "max_quantity": pack.max_quantity,
         "amount": _amount(pack, config),
     }
@@ -111,34 +155,35 @@ def _amount(pack: Pack, config: Config) -> dict[str, str] | None:
     }
 
 
-def _pack_thanks(pack: Pack, config: Config) -> str:
-    return f"{format_minor(pack.price_minor, config.currency_of(pack))} of credit added."
+def _pack_thanks(pack: Pack, config: Config, words: Words) -> str:
+    """Where the payer chose how much, the amount is not known here: the balance says it."""
+    if pack.amount is not None or pack.max_quantity > 1:
+        return words.say("arrived")
+    price = words.money(pack.price_minor, config.currency_of(pack))
+    return words.say("credit_added", price=price)
 
 
-def _plan(name: str, plan: Plan, found: UpgradePage) -> dict[str, Any]:
+def _plan(name: str, plan: Plan, found: UpgradePage, words: Words) -> dict[str, Any]:
+    more = [_gain(plan, found, words)]
+    if plan.included_credit_usd:
+        more.append(words.say("credit_included"))
+    if plan.trial_days:
+        more.append(words.say("trial", time=_days(plan.trial_days, words)))
     return {
         "kind": "plan",
         "name": name,
         "label": plan.label,
-        "price": format_minor(plan.price_minor, found.config.currency_of(plan)),
-        "per": f"per {plan.interval}",
-        "detail": _gain(plan, found) + _extras(plan),
-        "thanks": _plan_thanks(plan),
+        "price": words.money(plan.price_minor, found.config.currency_of(plan)),
+        "per": words.say(f"per_{plan.interval}"),
+        "gives": plan.gives,
+        "detail": " · ".join(more),
+        "thanks": words.say("plan_active", plan=plan.label),
         "max_quantity": 1,
         "amount": None,
     }
 
 
-def _extras(plan: Plan) -> str:
-    trial = f", {_days(plan.trial_days)} free" if plan.trial_days else ""
-    return (", credit included" if plan.included_credit_usd else "") + trial
-
-
-def _plan_thanks(plan: Plan) -> str:
-    return f"{plan.label} is active now."
-
-
-def _gain(plan: Plan, found: UpgradePage) -> str:
+def _gain(plan: Plan, found: UpgradePage, words: Words) -> str:
     """How many times as much the plan allows, in the longest window that both tiers limit."""
     limits = found.config.tiers[plan.tier].limits
     for window in reversed(Window):
@@ -146,9 +191,9 @@ def _gain(plan: Plan, found: UpgradePage) -> str:
             now = found.standing.limits[window].limit_nano
             times = limits[window].limit_usd // now if now else 0
             if times >= 2:
-                return f"{times}× your {_ADJECTIVES[window]} limit"
+                return words.say(f"times_{window}", count=words.number(times))
             break
-    return "Higher limits"
+    return words.say("higher_limits")
 
 
 def _hard_window(found: UpgradePage) -> str | None:
@@ -156,12 +201,12 @@ def _hard_window(found: UpgradePage) -> str | None:
     reason = found.claims.reason
     for window, limit in found.standing.limits.items():
         if limit.hard and reason is not None and reason.window == window:
-            return _ADJECTIVES[window]
+            return str(window)
     return None
 
 
-def _days(days: int) -> str:
+def _days(days: int, words: Words) -> str:
     years, rest = divmod(days, 365)
     if rest or not years:
-        return "1 day" if days == 1 else f"{days} days"
-    return "1 year" if years == 1 else f"{years} years"
+        return words.say("days", count=days)
+    return words.say("years", count=years)

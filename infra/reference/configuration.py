@@ -80,7 +80,7 @@ def _parts(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
 
 
 def _known(name: str) -> list[type[BaseModel]]:
-    found = getattr(config, name, None)
+    found = getattr(config, name, None)  # what it imports from page_style too
     return [found] if isinstance(found, type) and issubclass(found, BaseModel) else []
 
 
@@ -114,7 +114,11 @@ def _plain(schema: Mapping[str, Any]) -> str:
         return f"a list of {items}" + _bounds(schema, "maxItems", "({} at most)")
     if kind == "object":
         names = _value(schema["propertyNames"]) if "propertyNames" in schema else "names"
-        return f"an object of {names}, each {_value(schema['additionalProperties'])}"
+        # A name that must match a pattern has its values under that pattern.
+        (values,) = schema.get(
+            "patternProperties", {"": schema.get("additionalProperties")}
+        ).values()
+        return f"an object of {names}, each {_value(values)}"
     if kind == "integer" and "maximum" in schema:
         return f"integer {schema['minimum']} to {schema['maximum']}"
     if kind == "string":

@@ -23,8 +23,8 @@ from tests.support.upgrade import NOW_MS, Upgrade, example_config
 HOST = """<!doctype html><html lang="en"><title>App</title>
 <script src="{page}/embed.js"></script><script src="/app.js" defer></script>
 <link rel="icon" href="data:,">
-<h1>App</h1><button id="upgrade">Upgrade</button>
-<p>Outcome: <output id="outcome"></output></p></html>"""
+<main><h1>App</h1><button id="upgrade">Upgrade</button>
+<p>Outcome: <output id="outcome"></output></p></main></html>"""
 
 APP_JS = """
 const outcome = document.getElementById("outcome");

@@ -55,7 +55,7 @@ def test_it_sells_without_a_script(browser: Browser, world: World):
     with browser.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(world.link())
-        expect(page.get_by_text("Resets 26 Nov 2026, 00:00 UTC")).to_be_visible()
+        expect(page.get_by_text("Resets on 26 Nov 2026, 00:00 UTC")).to_be_visible()
         page.get_by_role("button", name="Starter").click()
         page.get_by_role("button", name="Pay").click()
         expect(page.get_by_text("Waiting for the confirmation of your payment.")).to_be_visible()

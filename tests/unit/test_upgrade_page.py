@@ -85,7 +85,7 @@ def test_it_shows_the_usage_the_offers_and_the_owners_words(page: Page):
         "Top up &amp; carry on.",
         "100% used",
         "73% used",
-        '<time datetime="2026-11-26T00:00:00Z">26 Nov 2026, 00:00 UTC</time>',
+        '<time datetime="2026-11-26T00:00:00Z">on 26 Nov 2026, 00:00 UTC</time>',
         "<span>Credit balance</span> <span>$5.00</span>",
         "$5.00 of credit, valid for 1 year",
         "$12.00 <small>per month</small>",
@@ -304,7 +304,7 @@ def test_a_form_without_a_script_finds_its_way_back(page: Page):
     for fields, status in (({"pack": "nope"}, 404), ({"pack": "starter"}, 502)):
         answer = page.post({"t": token, **fields})
         assert answer.status == status
-        assert f'href="/upgrade?t={token}"' in answer.body
+        assert f'href="/upgrade?t={token}&amp;lang=en"' in answer.body
     assert page.post({"t": token, "pack": "starter"}, JSON).json["code"] == "checkout_failed"
 
 
@@ -342,7 +342,7 @@ def test_a_canceled_payment_leads_back(page: Page):
     token = page.up.token()
     body = page.get(f"/upgrade/done?t={token}&canceled=1").body
     assert "Nothing was charged." in body
-    assert f'href="/upgrade?t={token}"' in body
+    assert f'href="/upgrade?t={token}&amp;lang=en"' in body
 
 
 def test_status(page: Page):

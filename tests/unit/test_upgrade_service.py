@@ -235,10 +235,10 @@ def test_a_ledger_that_is_away_is_said_to_be():
 
 def test_errors_may_be_framed_even_while_the_configuration_is_out_of_reach():
     up = Upgrade()
-    assert up.service.allowed_origins() == [APP]
+    assert up.service.settings().allowed_origins == [APP]
     down = Upgrade()
     down.config.down = True
-    assert down.service.allowed_origins() == [APP]
+    assert down.service.settings().allowed_origins == [APP]
 
 
 def test_an_offer_brings_its_own_currency_or_the_stages():

@@ -19,7 +19,7 @@
       box-shadow: 0 24px 64px rgb(0 0 0 / 30%); color-scheme: light dark; }
     iframe { display: block; width: 100%; border: 0; max-height: calc(100vh - 3rem);
       max-height: calc(100dvh - 3rem); color-scheme: light dark; transition: height 0.18s ease; }
-    button { position: absolute; top: 10px; right: 10px; width: 36px; height: 36px; padding: 0;
+    button { position: absolute; top: 10px; inset-inline-end: 10px; width: 36px; height: 36px; padding: 0;
       border: 0; border-radius: 50%; background: none; color: GrayText; cursor: pointer;
       font: 22px/1 system-ui, sans-serif; }
     button:hover { color: CanvasText; }
@@ -129,10 +129,11 @@
       const hear = (event) => {
         // Only the page in our own frame, and only while it is still that page.
         if (event.source !== frame.contentWindow || event.origin !== address.origin) return;
-        const { type, height } = event.data ?? {};
+        const { type, height, dir } = event.data ?? {};
         if (type === "tollkeeper:ready") {
           clearTimeout(loading);
           trouble.hidden = true;
+          dialog.dir = dir === "rtl" ? "rtl" : "ltr";
           if (dialog.contains(host.shadowRoot.activeElement)) frame.focus();
         } else if (type === "tollkeeper:size" && Number.isFinite(height)) {
           frame.style.height = `${Math.min(Math.max(height, 160), 4000)}px`;

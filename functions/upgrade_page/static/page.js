@@ -1,5 +1,5 @@
 // The upgrade page's script. What it shows follows the webhook: nothing here grants anything.
-const { view, token, origins } = document.body.dataset;
+const { view, token, origins, lang, now, texts } = document.body.dataset;
 const isDone = "done" in document.body.dataset;
 const framed = window.parent !== window;
 const $ = (id) => document.getElementById(id);
@@ -12,13 +12,47 @@ const SLOW_MS = 60_000;
 
 document.documentElement.classList.toggle("framed", framed);
 
-// --- Times, in the reader's own zone -------------------------------------------------------------
+// --- Words, in the page's language; times, in the reader's own zone -------------------------------
 
-const format = new Intl.DateTimeFormat(undefined, {
-  weekday: "short", day: "numeric", month: "short", hour: "numeric", minute: "2-digit",
+const TEXTS = JSON.parse(texts);
+
+/** A text of the page's catalogue, with its {names} filled in. */
+function say(key, values = {}) {
+  return TEXTS[key].replace(/\{(\w+)\}/g, (name, found) => values[found] ?? name);
+}
+
+const pageLanguage = document.documentElement.lang;
+const speaks = (locale) => locale.split("-")[0] === pageLanguage.split("-")[0];
+// "en-GB" writes dates unlike "en-US": the reader's own, where it is the page's language at all.
+const locale = navigator.languages.find(speaks) ?? pageLanguage;
+
+const MINUTE_MS = 60_000;
+const SOON_MINUTES = 12 * 60;
+
+/** "in 3 hours", "tomorrow at 09:00", "on Mon 30 Nov, 09:00", seen from the server's clock. */
+function whenWords(date, from) {
+  const relative = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+  const minutes = Math.ceil((date - from) / MINUTE_MS);
+  if (minutes > 0 && minutes < 60) return relative.format(minutes, "minute");
+  if (minutes > 0 && minutes < SOON_MINUTES) {
+    return relative.format(Math.round(minutes / 60), "hour");
+  }
+  const midnight = (at) => new Date(at.getFullYear(), at.getMonth(), at.getDate());
+  const days = Math.round((midnight(date) - midnight(from)) / (24 * 60 * MINUTE_MS));
+  if (days === 0 || days === 1) {
+    const time = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
+    return say("at_time", { day: relative.format(days, "day"), time: time.format(date) });
+  }
+  return say("on_date", { date: dateFormat.format(date) });
+}
+
+const dateFormat = new Intl.DateTimeFormat(locale, {
+  weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
 });
 for (const time of document.querySelectorAll("time")) {
-  time.textContent = format.format(new Date(time.dateTime));
+  const date = new Date(time.dateTime);
+  time.textContent = whenWords(date, new Date(Number(now)));
+  time.title = dateFormat.format(date);
 }
 
 // --- The app around us ---------------------------------------------------------------------------
@@ -41,10 +75,13 @@ if (framed) {
     if (event.key === "Escape" && !event.defaultPrevented) tellApp("close");
   });
   // "Continue" goes on in the app that is already behind the overlay.
-  $("home")?.addEventListener("click", (event) => {
-    event.preventDefault();
-    tellApp("close");
-  });
+  for (const link of [$("home"), $("leave")].filter(Boolean)) {
+    link.hidden = false;
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      tellApp("close");
+    });
+  }
   new ResizeObserver(() => tellApp("size", { height: Math.ceil(document.body.scrollHeight) }))
     .observe(document.body);
 }
@@ -58,11 +95,10 @@ function show(id) {
   $(id).querySelector("h1").focus({ preventScroll: true });
 }
 
-function showPaid(usage) {
-  const balance = (usage?.credits ?? []).map((credit) => credit.display).join(" and ");
-  $("balance").textContent = balance && `Your balance is ${balance}.`;
+function showPaid(balance) {
+  $("balance").textContent = balance && say("your_balance", { amount: balance });
   show("paid");
-  $("announcement").textContent = `Thank you. ${$("thanks").textContent}`;
+  $("announcement").textContent = `${say("thanks_title")}. ${$("thanks").textContent}`;
   tellApp("paid");
 }
 
@@ -89,10 +125,10 @@ function waitForPayment() {
       if (waiting !== wait) return;
       if (status.state === "paid") {
         wait.stop();
-        showPaid(status.usage);
+        showPaid(status.balance);
       } else if (status.gone) {
         wait.stop();
-        $("hint").textContent = "This page has expired. What you bought arrives with your payment.";
+        $("hint").textContent = say("gone");
       } else {
         timer = setTimeout(wait.look, delay);
         delay = Math.min(delay * POLL_GROWTH, POLL_MAX_MS);
@@ -107,16 +143,13 @@ function waitForPayment() {
 function expectConfirmation() {
   waiting?.look();
   setTimeout(() => {
-    if (waiting) $("hint").textContent = SLOW_WORDS;
+    if (waiting) $("hint").textContent = say("slow");
   }, SLOW_MS);
 }
 
-const SLOW_WORDS =
-  "Your bank has not confirmed it yet. You can close this page: what you bought arrives by itself.";
-
 async function askStatus() {
   try {
-    const answer = await fetch(`/upgrade/status?t=${token}`, { headers: { Accept: "application/json" } });
+    const answer = await fetch(`/upgrade/status?t=${token}&lang=${lang}`, { headers: { Accept: "application/json" } });
     if (answer.ok) return await answer.json();
     return { gone: answer.status === 403 || answer.status === 410 };
   } catch {
@@ -136,9 +169,9 @@ function openPopUp() {
   // From the click itself, or it is blocked; where it leads is known a moment later.
   const popUp = window.open("about:blank", "_blank", "popup,width=480,height=760");
   if (!popUp || popUp.closed) return null;
-  popUp.document.title = "Opening the payment page…";
+  popUp.document.title = say("opening");
   popUp.document.documentElement.style.colorScheme = "light dark";
-  popUp.document.body.textContent = "Opening the payment page…";
+  popUp.document.body.textContent = say("opening");
   return popUp;
 }
 
@@ -152,11 +185,11 @@ async function startCheckout(form, choice) {
   throw new Error(code);
 }
 
-const WORDS = {
-  link_expired: "This link has expired. Close this page and try again in the app.",
-  already_paid: "This purchase is complete. To buy more, close this page and start again in the app.",
-  unknown_offer: "This is no longer available. Please choose something else.",
-};
+/** What to do about a problem, by its code. */
+function advice(code) {
+  const key = code === "invalid_request" ? "invalid_choice" : `${code}_advice`;
+  return say(key in TEXTS ? key : "checkout_failed_advice");
+}
 
 async function choose(event) {
   event.preventDefault();
@@ -173,8 +206,7 @@ async function choose(event) {
     goAndPay(url);
   } catch (error) {
     payment?.close();
-    $("error").textContent =
-      WORDS[error.message] ?? "The payment page did not open. Nothing was charged. Please try again.";
+    $("error").textContent = advice(error.message);
     $("error").hidden = false;
   } finally {
     form.ariaBusy = "false";
@@ -194,7 +226,7 @@ function goAndPay(url) {
     window.top.location.href = url; // of another origin, a location only takes this
   } catch {
     // A frame may not navigate what is around it: the button is there to be pressed.
-    $("hint").textContent = "Your browser blocked the payment page. Open it here:";
+    $("hint").textContent = say("popup_blocked");
     $("reopen").focus();
   }
 }
@@ -206,7 +238,7 @@ function chooseAgain() {
   show("choose");
 }
 
-$("choose")?.querySelector("form").addEventListener("submit", choose);
+$("offers")?.addEventListener("submit", choose);
 $("back")?.addEventListener("click", chooseAgain);
 // Back from the payment by the browser's own button: the page is as it was left.
 window.addEventListener("pageshow", (event) => {
@@ -232,4 +264,4 @@ if (isDone && view === "waiting") {
   expectConfirmation();
 }
 if (view === "paid") tellApp("paid");
-tellApp("ready");
+tellApp("ready", { dir: document.documentElement.dir });

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from tollkeeper_core.domain.money import format_usd, parse_usd
+from tollkeeper_core.domain.page_style import PageStyle
 from tollkeeper_core.domain.periods import WEEKDAYS, Calendar, Window
 
 NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
@@ -113,10 +114,12 @@ class Pack(_Model):
 
     ``amount``: the payer chooses what to pay, and gets credit at the rate of ``credit_usd`` for
     ``price_minor``. ``max_quantity``: how many may be bought at once. ``fresh_hours`` and
-    ``fresh_percent`` stand above those of ``settings.fraud``.
+    ``fresh_percent`` stand above those of ``settings.fraud``. ``gives``: what it is in the app's
+    own words, such as "about 300 messages"; payers read it.
     """
 
     label: Label
+    gives: Label | None = None
     price_minor: PriceMinor
     currency: Currency | None = None
     credit_usd: Annotated[UsdNano, Field(gt=0)]
@@ -140,10 +143,11 @@ class Plan(_Model):
     """A subscription that gives a tier.
 
     ``included_credit_usd``: AI spend that comes with each paid period and ends with it, or, with
-    ``rollover``, never.
+    ``rollover``, never. ``gives``: what it is in the app's own words; payers read it.
     """
 
     label: Label
+    gives: Label | None = None
     tier: Name
     price_minor: PriceMinor
     currency: Currency | None = None
@@ -224,6 +228,7 @@ class Settings(_Model):
     checkout: Checkout = Field(default_factory=Checkout)
     fraud: Fraud = Field(default_factory=Fraud)
     text: Copy = Field(default_factory=Copy, alias="copy")
+    page: PageStyle = Field(default_factory=PageStyle)
 
     @property
     def calendar(self) -> Calendar:

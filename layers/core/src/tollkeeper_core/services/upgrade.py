@@ -14,7 +14,7 @@ from tollkeeper_core.domain.billing import (
     PaymentRefusedError,
     PlanChange,
 )
-from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan
+from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, PromptState, Standing
 from tollkeeper_core.domain.links import LinkClaims, verify_link
 from tollkeeper_core.domain.offers import (
@@ -47,7 +47,7 @@ _ATTEMPT_MS = 60_000
 #: In which purchases of one user are counted.
 _DAY_MS = 86_400_000
 
-#: An answer without a page of its own may know the allowed origins as they were so long ago.
+#: An answer without a page of its own may know the settings as they were so long ago.
 _ORIGINS_AGE_MS = 60_000
 
 
@@ -61,6 +61,7 @@ class UpgradePage:
     usage: Mapping[str, Any]
     state: PromptState
     account: Account
+    now_ms: int
 
     @property
     def packs(self) -> list[tuple[str, Pack]]:
@@ -98,7 +99,7 @@ class UpgradeService:
         return self._page(self._watched(token))
 
     def status(self, token: str) -> dict[str, Any]:
-        """``{"state": "open"}``, or ``{"state": "paid", "usage": {...}}``.
+        """``{"state": "open"}``, or ``{"state": "paid", "usage": {...}}`` (see ``usage_view``).
 
         It is polled: while open it costs one request to the ledger.
         """
@@ -110,9 +111,15 @@ class UpgradeService:
         return {"state": state.value, "usage": usage}
 
     def start_checkout(
-        self, token: str, kind: OfferKind, name: str, page_url: str, choice: Choice | None = None
+        self,
+        token: str,
+        kind: OfferKind,
+        name: str,
+        page_url: str,
+        choice: Choice | None = None,
+        lang: str | None = None,
     ) -> CheckoutStart:
-        """Start the purchase of a pack or plan; the payer comes back to ``page_url``.
+        """Start the purchase of a pack or plan; the payer comes back to ``page_url``, in ``lang``.
 
         Whoever has a plan changes it: nothing is left to pay elsewhere, and the answer is the page
         that waits for it. Raises Problem 404 (no such offer), 409 (what this link began is paid),
@@ -128,6 +135,8 @@ class UpgradeService:
                 "A purchase with this link is paid. For another one, ask the app for a new link.",
             )
         done_url = f"{page_url.rstrip('/')}/upgrade/done?t={token}"
+        if lang is not None:
+            done_url += f"&lang={lang}"
         account = page.account
         if kind == "pack":
             request = self._pack_request(page, name, choice or Choice(), now_ms)
@@ -247,13 +256,13 @@ class UpgradeService:
                 customer_id, gone = None, customer_id
         raise BillingError("the customer is gone as soon as it is made")
 
-    def allowed_origins(self) -> list[str]:
-        """Who may frame an answer that has no page, such as an error."""
+    def settings(self) -> Settings:
+        """For an answer that has no page, such as an error: who may frame it, and its words."""
         try:
             in_hand = self.configs.current(_ORIGINS_AGE_MS)
         except LedgerUnavailableError:
             in_hand = self.configs.in_an_outage()
-        return list(in_hand.config.settings.allowed_origins)
+        return in_hand.config.settings
 
     def _watched(self, token: str) -> LinkClaims:
         return verify_link(token, self.link_keys, self.clock(), late_ms=_WATCH_MS)
@@ -263,7 +272,7 @@ class UpgradeService:
         state = self.ledger.prompt_state(claims.user_id, claims.prompt_id)
         now_ms = self.clock()
         account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms)
-        return UpgradePage(claims, config, standing, usage, state, account)
+        return UpgradePage(claims, config, standing, usage, state, account, now_ms)
 
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
         now_ms = self.clock()
