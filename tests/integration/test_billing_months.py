@@ -146,6 +146,14 @@ def test_day_31_is_the_last_of_a_shorter_month_and_comes_back(ada: User) -> None
         assert ada.resets(at) == resets
         assert ada.left(at) == 10 * USD
         ada.spends(at, USD)
+    assert ada.left("2027-03-31T13:00") == 9 * USD
+
+
+def test_the_last_day_of_a_short_month_counts_in_the_month_that_it_begins(ada: User) -> None:
+    paid = ("2027-01-31T12:00", "2028-01-31T12:00")
+    ada.hears("created", "2027-01-31T12:00", paid, paid[0])
+    ada.spends("2027-02-28T12:00", 4 * USD)
+    assert ada.left("2027-03-30T12:00") == 6 * USD
 
 
 def test_the_day_is_the_one_of_the_configured_time_zone(ada: User) -> None:

@@ -1,4 +1,6 @@
-"""Bugs in what is kept of a payer: the customer at Stripe, the billing day."""
+"""Bugs in what is kept of a payer: the customer at Stripe, the billing day,
+and in what Stripe is asked.
+"""
 
 from tests.mutants.mutant import PROPERTY, Mutant
 
@@ -7,6 +9,8 @@ _WEBHOOK = "tests/unit/test_stripe_event.py"
 _RECONCILE = "tests/integration/test_reconcile.py"
 _MONTHS = "tests/integration/test_billing_months.py"
 _LOST = "tests/property/test_rebuild.py"
+_REQUESTS = "tests/property/test_stripe_requests.py"
+_STRIPE = "tollkeeper_core/adapters/stripe_billing.py"
 _CHECK = "tests/integration/test_check_service.py"
 _REBUILD = "tests/integration/test_cli_rebuild.py"
 
@@ -139,4 +143,31 @@ MONTHS = (
     ),
 )
 
-BILLING_MUTANTS = (*CUSTOMERS, *MONTHS)
+REQUESTS = (
+    Mutant(
+        name="parameter-misspelt",
+        harm="Stripe refuses every checkout of an owner who switched promotion codes on.",
+        file=_STRIPE,
+        find='params["allow_promotion_codes"] = True',
+        replace='params["allow_promotion_code"] = True',
+        tests=(_REQUESTS,),
+    ),
+    Mutant(
+        name="value-that-stripe-does-not-have",
+        harm="No plan can be changed: Stripe does not know how to prorate so.",
+        file=_STRIPE,
+        find='"proration_behavior": "always_invoice"',
+        replace='"proration_behavior": "always"',
+        tests=(_REQUESTS,),
+    ),
+    Mutant(
+        name="list-filter-of-another-type",
+        harm="Reconciliation fails each day.",
+        file="tollkeeper_core/adapters/stripe_lists.py",
+        find='{"gte": since_s - _LATER_S[kind]}',
+        replace='{"gte": str(since_s - _LATER_S[kind])}',
+        tests=(_REQUESTS,),
+    ),
+)
+
+BILLING_MUTANTS = (*CUSTOMERS, *MONTHS, *REQUESTS)
