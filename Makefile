@@ -147,6 +147,7 @@ pictures: $(VENV)/.dev ## Take the README's pictures of the running product
 reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
 	@$(BIN)/python -m infra.reference.configuration
 	@$(BIN)/python -m infra.reference.openapi
+	@$(BIN)/python -m infra.reference.openapi_pages
 
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks

@@ -29,7 +29,8 @@ def _object(properties: Mapping[str, Schema], *optional: str, **more: Any) -> Sc
     }
 
 
-def _or_null(schema: Schema) -> Schema:
+def or_null(schema: Schema) -> Schema:
+    """It, or null."""
     return {"anyOf": [schema, {"type": "null"}]}
 
 
@@ -38,6 +39,19 @@ def _ref(name: str) -> Schema:
 
 
 _WINDOWS = {str(window): _ref("Window") for window in Window}
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "RFC 9457",
+    "properties": {
+        "type": _TEXT,
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "code": _TEXT,
+        "detail": _TEXT,
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+    "required": ["type", "title", "status", "code", "detail"],
+}
 _SCHEMAS: dict[str, Schema] = {
     "Window": _object(
         {"percent": {"type": "integer", "minimum": 0, "maximum": 100}, "resets_at": _TIME}
@@ -74,7 +88,7 @@ _SCHEMAS: dict[str, Schema] = {
             "reserved_usd": _USD,
             "expires_at": _TIME,
             "warnings": {"type": "array", "items": _ref("Warning")},
-            "usage": _or_null(_ref("Usage")),
+            "usage": or_null(_ref("Usage")),
         },
         "degraded",
     ),
@@ -84,34 +98,22 @@ _SCHEMAS: dict[str, Schema] = {
             "reason": _object(
                 {
                     "code": {"enum": ["limit_reached", "hard_limit_reached", "unknown_model"]},
-                    "window": _or_null({"enum": [str(window) for window in Window]}),
-                    "resets_at": _or_null(_TIME),
+                    "window": or_null({"enum": [str(window) for window in Window]}),
+                    "resets_at": or_null(_TIME),
                 }
             ),
             "affordable_usd": _USD,
             "upgrade_message": _TEXT,
-            "upgrade_url": _or_null({"type": "string", "format": "uri"}),
+            "upgrade_url": or_null({"type": "string", "format": "uri"}),
             "usage": _ref("Usage"),
         }
     ),
     "Verdict": {
         "type": "object",
-        "properties": {"event_id": _or_null(_TEXT), "status": {"enum": ["accepted", "rejected"]}},
+        "properties": {"event_id": or_null(_TEXT), "status": {"enum": ["accepted", "rejected"]}},
         "required": ["status"],
     },
-    "Problem": {
-        "type": "object",
-        "description": "RFC 9457",
-        "properties": {
-            "type": _TEXT,
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "code": _TEXT,
-            "detail": _TEXT,
-            "errors": {"type": "array", "items": {"type": "object"}},
-        },
-        "required": ["type", "title", "status", "code", "detail"],
-    },
+    "Problem": PROBLEM,
 }
 _PROBLEMS = {
     "400": "The body is not JSON.",
@@ -120,6 +122,11 @@ _PROBLEMS = {
     "422": "The request is wrong; `errors` says where.",
     "503": "Redis is away, or nothing is published: try again.",
 }
+
+
+def usage_schemas() -> dict[str, Schema]:
+    """Where a user stands, with what that is made of."""
+    return {name: _SCHEMAS[name] for name in ("Window", "Credit", "Usage")}
 
 
 def document() -> Schema:
@@ -202,7 +209,7 @@ def _request(model: type[BaseModel]) -> Schema:
     for name, found in schema["properties"].items():
         found.pop("title", None)
         if name.endswith("_usd"):
-            schema["properties"][name] = _or_null(_USD)
+            schema["properties"][name] = or_null(_USD)
         if name == "events":
             schema["properties"][name] = {
                 "type": "array",
