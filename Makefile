@@ -86,6 +86,13 @@ sdk-oldest: .venv-oldest/.done ## Nightly: the SDK's tests with the oldest opena
 sdk-pythons: $(VENV)/.dev ## Nightly: the SDK's examples on Python 3.9 and 3.13 (root, Debian)
 	@$(BIN)/python -m tests.sdk_pythons
 
+.PHONY: lambda-python
+lambda-python: $(VENV)/.dev .venv-sam/.done ## Nightly: the built stack on Lambda's own Python 3.13 (root, Debian)
+	@$(BIN)/python -m tests.lambda_python $(ARGS)
+
+.PHONY: nightly
+nightly: sdk-oldest sdk-pythons lambda-python soak ## All that is too long for every change
+
 .PHONY: mutants
 mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)

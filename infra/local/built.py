@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from infra.local.lambdas.python import lambda_python
 from infra.local.layout import ROOT
 from infra.local.parts import PartError
 
@@ -14,8 +15,8 @@ from infra.local.parts import PartError
 def build_for_this_machine(folder: Path) -> Path:
     """Run `sam build` into `folder`, which is emptied first; the template that it wrote there.
 
-    The same build as for Lambda, but with wheels for this processor and this Python. Raises
-    PartError with the build's own last words.
+    The same build as for Lambda, but with wheels for this processor and for the Python that runs
+    functions here (`lambdas/python.py`). Raises PartError with the build's own last words.
     """
     sam = ROOT / ".venv-sam" / "bin" / "sam"
     if not sam.exists():
@@ -27,7 +28,7 @@ def build_for_this_machine(folder: Path) -> Path:
         "AWS_REGION": "us-east-1",
         "BUILD_PYTHON": sys.executable,
         "LAYER_PLATFORM": f"manylinux2014_{platform.machine()}",
-        "LAYER_PYTHON_VERSION": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "LAYER_PYTHON_VERSION": lambda_python().version,
     }
     done = subprocess.run(
         [str(sam), "build", "--build-dir", str(folder)],

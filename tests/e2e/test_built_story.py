@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.built import build_for_this_machine
+from infra.local.lambdas.python import lambda_python
 from infra.local.layout import Settings
 from infra.local.stack import LocalStack
 from tests.e2e.test_story_http import (  # noqa: F401 - told again, by the stack below
@@ -26,14 +27,16 @@ def stack(built: Path) -> Iterator[LocalStack]:
 
 
 def test_it_is_the_build_that_runs(stack: LocalStack, built: Path) -> None:
-    environments = [
-        path.read_bytes().decode(errors="replace").split("\0")
+    processes = [
+        path.parent
         for path in Path("/proc").glob("[0-9]*/environ")
         if f"LAMBDA_TASK_ROOT={built.parent}".encode() in _read(path)
     ]
 
-    assert len(environments) >= 5
-    for environment in environments:
+    assert len(processes) >= 5
+    for process in processes:
+        assert f"/bin/python{lambda_python().version}\n".encode() in _read(process / "maps")
+        environment = (process / "environ").read_bytes().decode(errors="replace").split("\0")
         (task_root,) = [v for v in environment if v.startswith("LAMBDA_TASK_ROOT=")]
         (path,) = [v for v in environment if v.startswith("PYTHONPATH=")]
         own, layer, runtime = path.removeprefix("PYTHONPATH=").split(":")

@@ -66,7 +66,9 @@ def test_check_block_pay_continue(stack: LocalStack, story: Story) -> None:
     assert story.balance() == "$2.50"
     assert story.percent() == 100
 
-    postings = until(lambda: archived(stack, story.user), lambda found: len(found) == 9)
+    postings = until(lambda: archived(stack, story.user), lambda found: len(found) == 10)
+    # Who bought is on record too, and moves no money.
+    assert [p["amount"] for p in postings if p["kind"] == "customer"] == [0]
     for asset in ("usd_nano", "usd_minor"):
         assert sum(p["amount"] for p in postings if p["asset"] == asset) == 0
     lot = [p for p in postings if ":lot:" in p["account"]]

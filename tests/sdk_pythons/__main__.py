@@ -5,13 +5,13 @@ needs root and a minute. The wheel and the vendors' packages are resolved for th
 provider and Tollkeeper are the tests' own, on this machine.
 """
 
-import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from infra.local.provider import BackgroundServer, LocalProvider
+from tests.support.debian import can_make_debians, debian
 from tests.support.scripted_tollkeeper import KEY, ScriptedTollkeeper
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +29,7 @@ EXAMPLES = (
 
 def main() -> int:
     """Run every example on every Python; 1 when one fails."""
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        print("needs root and debootstrap (apt-get install debootstrap)", file=sys.stderr)
+    if not can_make_debians():
         return 1
     wheel = _wheel()
     failed = [suite for suite in SUITES if not _passes(suite, wheel)]
@@ -38,7 +37,7 @@ def main() -> int:
 
 
 def _passes(suite: str, wheel: Path) -> bool:
-    root = _debian(suite)
+    root = debian(suite)
     site = root / "site"
     shutil.rmtree(site, ignore_errors=True)
     command = [str(ROOT / ".venv/bin/uv"), "pip", "install", "--quiet", "--target", str(site)]
@@ -79,30 +78,6 @@ def _wheel() -> Path:
     subprocess.run(command, cwd=ROOT / "sdk" / "python", check=True, capture_output=True)
     (built,) = folder.glob("*.whl")
     return built
-
-
-def _debian(suite: str) -> Path:
-    """A Debian with a Python and nothing else, made once."""
-    root = ROOT / "build" / "pythons" / suite
-    done = root / "site-made"
-    if not done.exists():
-        print(f"making {root} (a minute)")
-        shutil.rmtree(root, ignore_errors=True)
-        command = ["debootstrap", "--variant=minbase", "--include=python3", suite, str(root)]
-        subprocess.run([*command, _mirror()], check=True, stdout=subprocess.DEVNULL)
-        done.touch()
-    return root
-
-
-def _mirror() -> str:
-    """The one that this machine's apt is set up with."""
-    said = subprocess.run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    return next(uri for uri in said if "security" not in uri)
 
 
 if __name__ == "__main__":

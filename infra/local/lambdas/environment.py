@@ -1,15 +1,10 @@
 """How a function's process is started: its command, Lambda's own variables and the template's."""
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import distribution
-from pathlib import Path
 
+from infra.local.lambdas.python import lambda_python
 from infra.local.template import Function
 
 # What the machine must lend: where programs are, and how to get out to a real Stripe or Upstash
@@ -25,25 +20,12 @@ _LENT = (
     "SSL_CERT_DIR",
 )
 
-#: What Lambda's Python has of its own (boto3, which it has as well, is in the layer).
-_RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
-
 
 def runtime_command(function: Function) -> list[str]:
     """What starts a worker: without site-packages where the function brings its own (see below)."""
-    alone = ["-S"] if function.layers else []
-    return [sys.executable, *alone, "-m", "awslambdaric", function.handler]
-
-
-@cache
-def runtime_packages() -> Path:
-    """A folder with AWS's runtime client and nothing else, for as long as this process lives."""
-    folder = Path(tempfile.mkdtemp(prefix="tollkeeper-runtime-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name in _RUNTIME:
-        for file in {path.parts[0] for path in distribution(name).files or ()}:
-            (folder / file).symlink_to(str(distribution(name).locate_file(file)))
-    return folder
+    if function.layers:
+        return [str(lambda_python().executable), "-S", "-m", "awslambdaric", function.handler]
+    return [sys.executable, "-m", "awslambdaric", function.handler]
 
 
 def worker_environment(
@@ -53,7 +35,7 @@ def worker_environment(
 
     Names and values: Lambda developer guide, "Defined runtime environment variables".
     """
-    python = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    python = f"python{lambda_python().version}"
     environment = {name: os.environ[name] for name in _LENT if name in os.environ}
     environment |= {
         "LANG": "en_US.UTF-8",
@@ -79,7 +61,7 @@ def worker_environment(
     if function.layers:
         # Built code runs as in Lambda: from its own folder, its layers and the runtime, which are
         # read-only there, hence without byte code. Nothing of the developer's environment is seen.
-        path = [function.task_root, *function.layers, runtime_packages()]
+        path = [function.task_root, *function.layers, lambda_python().packages]
         environment |= {
             "PYTHONPATH": os.pathsep.join(map(str, path)),
             "PYTHONDONTWRITEBYTECODE": "1",
