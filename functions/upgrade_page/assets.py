@@ -11,7 +11,7 @@ from starlette.responses import Response
 from tollkeeper_core.domain.page_style import PageStyle, on
 
 _HERE = Path(__file__).parent / "static"
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+_TYPES = {".css": "text/css", ".js": "text/javascript", ".ts": "text/plain"}
 _NAMES = ("embed.js", "page.css", "page.js")
 #: What of the owner's settings is a matter of style sheets.
 _LOOK = ("accent", "accent_dark", "radius", "font")
@@ -28,7 +28,21 @@ def _read(path: Path) -> _Asset:
     return _Asset(body, _TYPES[path.suffix], sha256(body).hexdigest()[:16])
 
 
+def _module(script: _Asset) -> _Asset:
+    """The script as an ES module: the same code, and what it made by name."""
+    names = b"export const { open, fetch, warn } = globalThis.Tollkeeper;\n"
+    body = script.body + names + b"export default globalThis.Tollkeeper;\n"
+    return _Asset(body, script.media_type, sha256(body).hexdigest()[:16])
+
+
 _ASSETS = {name: _read(_HERE / name) for name in _NAMES}
+_EMBEDS = {
+    "embed.js": _ASSETS["embed.js"],
+    "embed.mjs": _module(_ASSETS["embed.js"]),
+    "embed.d.ts": _read(_HERE / "embed.d.ts"),
+}
+#: What apps load by its plain name.
+EMBED_PATHS = tuple(f"/{name}" for name in _EMBEDS)
 
 
 def address(name: str) -> str:
@@ -76,8 +90,9 @@ async def theme(request: Request) -> Response:
 
 
 async def embed(request: Request) -> Response:
-    """``GET /embed.js``: apps name it without a version, so a new one holds within the hour."""
-    answer = _answer(request, _ASSETS["embed.js"], "public, max-age=3600")
+    """``GET /embed.js``, ``/embed.mjs``, ``/embed.d.ts``: apps name them without a version, so a
+    new one holds within the hour."""
+    answer = _answer(request, _EMBEDS[request.url.path.lstrip("/")], "public, max-age=3600")
     # Loaded by pages of other origins, also by those that isolate themselves (COEP).
     answer.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
     answer.headers["Access-Control-Allow-Origin"] = "*"

@@ -10,7 +10,8 @@ from tollkeeper_core.services.upgrade import OfferKind
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers
-from functions.upgrade_page.request import form, service, wants_json, words
+from functions.upgrade_page.request import back, form, service, wants_json, words
+from functions.upgrade_page.views import carried
 
 
 async def checkout(request: Request) -> Response:
@@ -20,9 +21,14 @@ async def checkout(request: Request) -> Response:
     request.state.lang = fields.get("lang")
     kind, name = _offer(fields)
     upgrades = service(request)
-    lang = words(request, upgrades.settings(), request.state.lang).code
+    said = words(request, upgrades.settings(), request.state.lang)
     started = upgrades.start_checkout(
-        request.state.token, kind, name, str(request.base_url), _choice(fields, name), lang
+        request.state.token,
+        kind,
+        name,
+        str(request.base_url),
+        _choice(fields, name),
+        carried(said, back(fields)),
     )
     count("CheckoutStarted")
     if wants_json(request):

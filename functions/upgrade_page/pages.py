@@ -6,7 +6,7 @@ from tollkeeper_core.domain.ledger import PromptState
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers
-from functions.upgrade_page.request import service, token, words
+from functions.upgrade_page.request import back, service, token, words
 from functions.upgrade_page.views import page_context, thanks
 
 
@@ -20,7 +20,7 @@ async def upgrade(request: Request) -> Response:
     return answers.page(
         "upgrade.html",
         {
-            **page_context(found, token(request), said),
+            **page_context(found, token(request), said, back(request.query_params)),
             "view": "paid" if paid else "choose",
             "thanks": thanks(found.config, {}, said),
         },
@@ -38,7 +38,7 @@ async def done(request: Request) -> Response:
     return answers.page(
         "done.html",
         {
-            **page_context(found, token(request), said),
+            **page_context(found, token(request), said, back(request.query_params)),
             "view": "paid" if paid else "canceled" if canceled else "waiting",
             "thanks": thanks(found.config, request.query_params, said),
         },

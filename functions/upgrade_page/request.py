@@ -1,5 +1,7 @@
 """What a request says."""
 
+import re
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import parse_qsl
 
@@ -36,6 +38,13 @@ def words(request: Request, settings: Settings | None, asked: str | None = None)
         asked or request.query_params.get("lang"),
         request.headers.get("accept-language", ""),
     )
+
+
+def back(fields: Mapping[str, str]) -> str:
+    """Where in the app the user was (``back``): a path, or nothing. Only ever put after an origin
+    that the owner allows, so that it leads nowhere else."""
+    path = fields.get("back", "")
+    return path if re.fullmatch(r"/[!-~]{0,400}", path) else ""
 
 
 async def form(request: Request) -> dict[str, str]:

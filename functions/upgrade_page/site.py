@@ -6,7 +6,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from tollkeeper_core.services.upgrade import UpgradeService
 
-from functions.upgrade_page.assets import embed, static, theme
+from functions.upgrade_page.assets import EMBED_PATHS, embed, static, theme
 from functions.upgrade_page.checkout import checkout, portal
 from functions.upgrade_page.errors import EXCEPTION_HANDLERS
 from functions.upgrade_page.pages import done, upgrade
@@ -25,7 +25,7 @@ def create_site(upgrade_service: Callable[[], UpgradeService]) -> Starlette:
             Route("/upgrade/portal", portal, methods=["POST"]),
             Route("/upgrade/status", status, methods=["GET"]),
             Route("/upgrade/done", done, methods=["GET"]),
-            Route("/embed.js", embed, methods=["GET"]),
+            *(Route(path, embed, methods=["GET"]) for path in EMBED_PATHS),
             Route("/theme.css", theme, methods=["GET"]),
             Route("/static/{name}", static, methods=["GET"]),
         ],

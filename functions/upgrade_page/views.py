@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlencode
 
 from tollkeeper_core.domain.config import Config, Copy, Pack, Plan, Settings
 from tollkeeper_core.domain.money import minor_digits
@@ -34,8 +35,13 @@ def frame_context(settings: Settings | None, words: Words) -> dict[str, Any]:
     }
 
 
-def page_context(found: UpgradePage, token: str, words: Words) -> dict[str, Any]:
-    """What the page and the one after the payment need."""
+def carried(words: Words, back: str) -> dict[str, str]:
+    """What goes along in the address from page to page."""
+    return {"lang": words.code, **({"back": back} if back else {})}
+
+
+def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -> dict[str, Any]:
+    """What the page and the one after the payment need. ``back``: where in the app to lead to."""
     origin = _origin(found)
     title, message = _headline(found, words)
     return {
@@ -43,7 +49,9 @@ def page_context(found: UpgradePage, token: str, words: Words) -> dict[str, Any]
         "token": token,
         "now_ms": found.now_ms,
         "origins": json.dumps([origin] if origin else found.config.settings.allowed_origins),
-        "home": origin,
+        "home": origin + back if origin else None,
+        "back": back,
+        "carried": urlencode(carried(words, back)),
         "script_texts": json.dumps({key: words.say(key) for key in _SCRIPT_TEXTS}),
         "title": title,
         "message": message,

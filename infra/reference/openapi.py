@@ -77,7 +77,8 @@ _SCHEMAS: dict[str, Schema] = {
             "code": {"const": "limit_near"},
             "window": {"enum": [str(window) for window in Window]},
             "percent": {"type": "integer", "minimum": 0, "maximum": 100},
-            "threshold": {"type": "integer"},
+            "threshold": {"enum": [50, 80, 100]},
+            "resets_at": _TIME,
         }
     ),
     "Allowed": _object(

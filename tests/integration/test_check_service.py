@@ -125,7 +125,9 @@ def test_the_window_named_is_the_last_to_reset_of_those_that_stop(make: Make) ->
     assert (hard["code"], hard["window"]) == ("hard_limit_reached", "daily")
 
 
-def test_warnings_begin_at_80_percent_of_what_is_settled(make: Make, store: RedisStore) -> None:
+def test_warnings_come_at_50_80_and_100_percent_of_what_is_settled(
+    make: Make, store: RedisStore
+) -> None:
     from tollkeeper_core.domain.ledger import Settle
     from tollkeeper_core.domain.periods import periods_at
 
@@ -133,14 +135,18 @@ def test_warnings_begin_at_80_percent_of_what_is_settled(make: Make, store: Redi
     version = check.configs.current().version
     periods = periods_at(config().settings.calendar, NOW_MS)
     for event, nano, expected in (
-        ("e1", 399_999_999, []),
-        ("e2", 1, [("daily", 80, 80)]),
-        ("e3", 100_000_000, [("daily", 100, 100)]),
+        ("e0", 249_999_999, []),
+        ("e1", 1, [("daily", 50, 50)]),
+        ("e2", 149_999_999, [("daily", 79, 50)]),
+        ("e3", 1, [("daily", 80, 80)]),
+        ("e4", 100_000_000, [("daily", 100, 100)]),
     ):
         store.settle([Settle("ada", event, nano, None, periods, NOW_MS)], version)
         answer = ask(check, amount_usd="0")
         found = [(w["window"], w["percent"], w["threshold"]) for w in answer["warnings"]]
         assert found == expected
+        for warning in answer["warnings"]:
+            assert warning["resets_at"] == answer["usage"]["windows"]["daily"]["resets_at"]
 
 
 def test_an_unknown_model_is_blocked_or_priced_at_the_ceiling_and_counted(make: Make) -> None:

@@ -2,7 +2,9 @@
 //
 //   const outcome = await Tollkeeper.open(answer.upgrade_url); // "paid" or "dismissed"
 //   const response = await Tollkeeper.fetch("/api/chat", { method: "POST", body }); // as fetch does
+//   Tollkeeper.warn(answer.warnings, () => askYourServerForAnUpgradeUrl()); // before the limit
 //
+// As a module: import { open, fetch, warn } from "https://<your upgrade page>/embed.mjs"
 // "paid" only says what the page has seen: the credits are there once the next check says so.
 (() => {
   "use strict";
@@ -24,6 +26,16 @@
       font: 22px/1 system-ui, sans-serif; }
     button:hover { color: CanvasText; }
     button:focus-visible { outline: 2px solid Highlight; outline-offset: 1px; }
+    .banner { position: fixed; inset-inline: 0.75rem; bottom: max(0.75rem, env(safe-area-inset-bottom));
+      z-index: 2147483000; width: fit-content; max-width: calc(100vw - 1.5rem); margin: auto;
+      padding: 0.375rem 3rem 0.375rem 1rem; padding-inline: 1rem 3rem; box-sizing: border-box;
+      border-radius: 12px; color-scheme: light dark; background: Canvas; color: CanvasText;
+      box-shadow: 0 8px 32px rgb(0 0 0 / 25%); border: 1px solid color-mix(in srgb, CanvasText 15%, Canvas);
+      font: 15px/1.4 system-ui, sans-serif; display: flex; flex-wrap: wrap; align-items: center; gap: 0 0.75rem; }
+    .banner button { top: 7px; inset-inline-end: 5px; }
+    .banner .more { position: static; width: auto; height: 36px; padding: 0; color: LinkText;
+      font: 600 15px/1 system-ui, sans-serif; border-radius: 6px; }
+    .banner .more:hover { color: LinkText; text-decoration: underline; }
     p { margin: 0; padding: 0 2rem 1.5rem; text-align: center; font: 15px/1.5 system-ui, sans-serif; }
     a { color: LinkText; }
     @media (prefers-reduced-motion: no-preference) {
@@ -35,18 +47,45 @@
     @keyframes fade { from { opacity: 0; } }
   `;
 
+  // Upgrade; close; slow; open in a tab; warning; its button; and the limits' names.
+  const WORDS = {
+    en: ["Upgrade", "Close", "This takes longer than it should.", "Open it in a new tab",
+      "You have used {p}% of your {w} limit.", "Top up", "daily", "weekly", "monthly"],
+    de: ["Upgrade", "Schließen", "Das dauert länger als üblich.", "In neuem Tab öffnen",
+      "Du hast {p} % deines {w} verbraucht.", "Aufladen", "Tageslimits", "Wochenlimits", "Monatslimits"],
+    es: ["Mejorar el plan", "Cerrar", "Esto tarda más de lo normal.", "Abrir en una pestaña nueva",
+      "Has usado el {p} % de tu límite {w}.", "Recargar", "diario", "semanal", "mensual"],
+    fr: ["Changer d’offre", "Fermer", "Cela prend plus de temps que prévu.", "Ouvrir dans un nouvel onglet",
+      "Vous avez utilisé {p} % de votre limite {w}.", "Recharger", "quotidienne", "hebdomadaire", "mensuelle"],
+    pt: ["Melhorar o plano", "Fechar", "Isto está demorando mais que o normal.", "Abrir em nova aba",
+      "Você usou {p}% do seu limite {w}.", "Recarregar", "diário", "semanal", "mensal"],
+    ja: ["アップグレード", "閉じる", "通常より時間がかかっています。", "新しいタブで開く",
+      "{w}の上限の{p}%を使用しました。", "チャージ", "1日", "1週間", "1か月"],
+  };
+
+  /** The first language that is asked for and there, by number in WORDS. */
+  function wordsFor(lang) {
+    const known = [lang ?? "", ...navigator.languages].map((name) => name.split("-")[0].toLowerCase());
+    return WORDS[known.find((name) => Object.hasOwn(WORDS, name)) ?? "en"];
+  }
+
   let showing = null;
 
   /**
    * Show the upgrade page over this one.
    * @param {string} url the `upgrade_url` of a check or of an upgrade link
+   * @param {{lang?: string}} [options] the language, such as "de"; the browser's where there is none
    * @returns {Promise<"paid" | "dismissed">} rejects with a TypeError for another address, and with
    *   an Error while one is open already
    */
-  async function open(url) {
+  async function open(url, { lang } = {}) {
     const address = upgradeAddress(url);
     if (showing) throw new Error("Tollkeeper.open: an upgrade page is open already");
-    showing = showOverlay(address);
+    if (lang) address.searchParams.set("lang", lang);
+    // Where a payment has to take the whole tab, it leads back to this very place.
+    const { pathname, search, hash } = location;
+    address.searchParams.set("back", pathname + search + hash);
+    showing = showOverlay(address, wordsFor(lang));
     try {
       return await showing;
     } finally {
@@ -105,8 +144,8 @@
     return address;
   }
 
-  function showOverlay(address) {
-    const { host, dialog, frame, close, trouble } = build(address);
+  function showOverlay(address, words) {
+    const { host, dialog, frame, close, trouble } = build(address, words);
     const unlock = lockScroll();
     document.body.append(host);
     dialog.showModal();
@@ -155,30 +194,107 @@
     });
   }
 
-  /** The overlay's elements, in a shadow root: the app's styles stay out, ours stay in. */
-  function build(address) {
-    const host = document.createElement("div");
-    const root = host.attachShadow({ mode: "open" });
-    const sheet = new CSSStyleSheet(); // not an inline style: a strict CSP of the app allows it
-    sheet.replaceSync(STYLE);
-    root.adoptedStyleSheets = [sheet];
-
-    const dialog = element("dialog", { role: "dialog", "aria-modal": "true", "aria-label": "Upgrade" });
-    const frame = element("iframe", { src: address.href, title: "Upgrade", allow: "payment" });
+  /** The overlay's elements. */
+  function build(address, [upgrade, shut, slow, inATab]) {
+    const { host, root } = island();
+    const dialog = element("dialog", { role: "dialog", "aria-modal": "true", "aria-label": upgrade });
+    const frame = element("iframe", { src: address.href, title: upgrade, allow: "payment" });
     frame.style.height = `${HEIGHT_FIRST}px`;
-    const close = element("button", { type: "button", "aria-label": "Close" });
-    close.textContent = "×";
+    const close = closeButton(shut);
     const trouble = element("p", { role: "status" });
     trouble.hidden = true;
     const link = element("a", { href: address.href, target: "_blank", rel: "noreferrer" });
-    link.textContent = "open it in a new tab";
-    trouble.append("This takes longer than it should. You can ", link, ".");
+    link.textContent = inATab;
+    trouble.append(`${slow} `, link);
 
     const content = element("div", { class: "sheet" });
     content.append(frame, trouble, close);
     dialog.append(content);
     root.append(dialog);
     return { host, dialog, frame, close, trouble };
+  }
+
+  /** A shadow root: the app's styles stay out, ours stay in. */
+  function island() {
+    const host = document.createElement("div");
+    const root = host.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet(); // not an inline style: a strict CSP of the app allows it
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    return { host, root };
+  }
+
+  function closeButton(label) {
+    const close = element("button", { type: "button", "aria-label": label });
+    close.textContent = "×";
+    return close;
+  }
+
+  /**
+   * A small banner where a limit is near: each threshold of a window once a period.
+   * @param {Array<{window: string, percent: number, threshold: number, resets_at: string}>} warnings
+   *   those of a check
+   * @param {string | (() => string | Promise<string>)} upgradeUrl for "Top up", or what asks for it
+   * @param {{lang?: string}} [options]
+   * @returns {boolean} whether there was anything new to say
+   */
+  function warn(warnings, upgradeUrl, { lang } = {}) {
+    const fresh = (warnings ?? []).filter((one) => one.code === "limit_near" && isNew(one));
+    const most = fresh.sort((one, other) => other.percent - one.percent)[0];
+    if (!most || showing) return false;
+    fresh.forEach(remember);
+    const words = wordsFor(lang);
+    const { host, root } = island();
+    const banner = element("div", { class: "banner", role: "status" });
+    const text = element("span", {});
+    const more = element("button", { type: "button", class: "more" });
+    more.textContent = words[5];
+    more.addEventListener("click", async () => {
+      host.remove();
+      try {
+        await open(typeof upgradeUrl === "function" ? await upgradeUrl() : upgradeUrl, { lang });
+      } catch (error) {
+        console.error(error);
+      }
+    });
+    const close = closeButton(words[1]);
+    close.addEventListener("click", () => host.remove());
+    banner.append(text, more, close);
+    root.append(banner);
+    warning?.remove();
+    warning = host;
+    document.body.append(host);
+    // After the region is there, or a screen reader has nothing to announce.
+    const limit = words[6 + ["daily", "weekly", "monthly"].indexOf(most.window)];
+    requestAnimationFrame(() => {
+      text.textContent = words[4].replace("{p}", most.percent).replace("{w}", limit);
+    });
+    return true;
+  }
+
+  let warning = null;
+  const said = {}; // where the browser keeps nothing, at least once a page
+
+  const keyOf = ({ window, threshold, resets_at }) => `tollkeeper:${window}:${threshold}:${resets_at}`;
+
+  function isNew(one) {
+    try {
+      return !(said[keyOf(one)] ?? localStorage.getItem(keyOf(one)));
+    } catch {
+      return true;
+    }
+  }
+
+  function remember(one) {
+    said[keyOf(one)] = true;
+    try {
+      for (const key of Object.keys(localStorage)) {
+        // Of a period that is over: the key ends with when.
+        const [, over] = key.match(/^tollkeeper:\w+:\d+:(.+)$/) ?? [];
+        if (Date.parse(over) < Date.now()) localStorage.removeItem(key);
+      }
+      localStorage.setItem(keyOf(one), "1");
+    } catch {} // private mode
   }
 
   function element(name, attributes) {
@@ -197,5 +313,5 @@
     return () => Object.assign(style, { overflow, paddingRight });
   }
 
-  globalThis.Tollkeeper = Object.freeze({ open, fetch: fetchAndResume });
+  globalThis.Tollkeeper = Object.freeze({ open, fetch: fetchAndResume, warn });
 })();

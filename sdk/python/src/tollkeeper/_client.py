@@ -229,11 +229,17 @@ class Tollkeeper(_Client):
         return self._core.read(self._core.wait(self._core.submit(request)), _protocol.standing)
 
     def upgrade_link(
-        self, user: str | None = None, *, tier: str | None = None, reason: str | None = None
+        self,
+        user: str | None = None,
+        *,
+        tier: str | None = None,
+        reason: str | None = None,
+        expires_in: int | None = None,
     ) -> str:
-        """A link to the upgrade page for this user, good for some minutes."""
+        """A link to the upgrade page for this user, good for 15 minutes, or `expires_in` seconds
+        (60 to 2,592,000): a link in an e-mail is opened days later."""
         identity = self._core.identify(user, tier)
-        request = _protocol.link_request(identity.user_id, identity.tier, reason)
+        request = _protocol.link_request(identity.user_id, identity.tier, reason, expires_in)
         return self._core.read(self._core.wait(self._core.submit(request)), _protocol.link)
 
     def flush(self, timeout_s: float = _FLUSH_SECONDS) -> bool:
@@ -297,11 +303,16 @@ class AsyncTollkeeper(_Client):
         return self._core.read(outcome, _protocol.standing)
 
     async def upgrade_link(
-        self, user: str | None = None, *, tier: str | None = None, reason: str | None = None
+        self,
+        user: str | None = None,
+        *,
+        tier: str | None = None,
+        reason: str | None = None,
+        expires_in: int | None = None,
     ) -> str:
         """See Tollkeeper.upgrade_link."""
         identity = self._core.identify(user, tier)
-        request = _protocol.link_request(identity.user_id, identity.tier, reason)
+        request = _protocol.link_request(identity.user_id, identity.tier, reason, expires_in)
         outcome = await self._core.wait_async(self._core.submit(request))
         return self._core.read(outcome, _protocol.link)
 

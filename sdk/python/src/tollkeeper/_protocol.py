@@ -80,9 +80,11 @@ def usage_request(user_id: str) -> Request:
     return Request("GET", f"/v1/users/{quote(user_id, safe='')}/usage")
 
 
-def link_request(user_id: str, tier: str | None, reason: str | None) -> Request:
+def link_request(
+    user_id: str, tier: str | None, reason: str | None, expires_in: int | None = None
+) -> Request:
     """`POST /v1/upgrade-links`."""
-    body = {"user_id": user_id, "tier": tier, "reason": reason}
+    body = {"user_id": user_id, "tier": tier, "reason": reason, "expires_in": expires_in}
     return Request("POST", "/v1/upgrade-links", _given(body))
 
 

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from tollkeeper_core.domain.config import NAME, UsdNano
+from tollkeeper_core.domain.links import LINK_SECONDS, LINK_SECONDS_MAX
 
 #: Refused above this: a check is some hundred bytes, a batch of 100 events some ten thousand.
 BODY_BYTES_MAX = 64 * 1024
@@ -113,11 +114,16 @@ class UsageBatch(_Request):
 
 
 class LinkRequest(_Request):
-    """``POST /v1/upgrade-links``: a "buy credits" button."""
+    """``POST /v1/upgrade-links``: a "buy credits" button, or an e-mail.
+
+    ``expires_in``: seconds for which the link works, a quarter of an hour where it is not given. An
+    e-mail is read days later; whoever has the link may see the user's percentages until then.
+    """
 
     user_id: Id
     tier: TierName | None = None
     reason: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,39}$")] | None = None
+    expires_in: Annotated[int, Field(ge=60, le=LINK_SECONDS_MAX)] = LINK_SECONDS
 
 
 def _check_numbers(value: Any, depth: int = 0) -> None:

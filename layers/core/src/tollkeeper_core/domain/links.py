@@ -21,8 +21,11 @@ from hmac import compare_digest
 from hmac import digest as hmac_digest
 from typing import TypeVar
 
-#: How long a link may start a purchase.
+#: How long a link may start a purchase, in seconds.
 LINK_SECONDS = 15 * 60
+
+#: The same at most, where an app asks for a longer one: for an e-mail.
+LINK_SECONDS_MAX = 30 * 86_400
 
 _VERSION = 1
 _KEY_ID_BYTES = 4

@@ -44,12 +44,13 @@ class Links:
         reason: LinkReason | None,
         prompt_id: str | None = None,
         origin: str | None = None,
+        lifetime_s: int = LINK_SECONDS,
     ) -> str:
-        """A link for this user, fresh for some minutes."""
+        """A link for this user, which works for ``lifetime_s`` seconds."""
         claims = LinkClaims(
             user_id=user_id,
             prompt_id=prompt_id or f"prm_{secrets.token_hex(12)}",
-            expires_ms=self.clock() + LINK_SECONDS * 1000,
+            expires_ms=self.clock() + lifetime_s * 1000,
             tier=tier,
             reason=reason,
             origin=origin,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal
+from urllib.parse import urlencode
 
 from tollkeeper_core.domain.billing import (
     Billing,
@@ -117,9 +118,11 @@ class UpgradeService:
         name: str,
         page_url: str,
         choice: Choice | None = None,
-        lang: str | None = None,
+        carry: Mapping[str, str] | None = None,
     ) -> CheckoutStart:
-        """Start the purchase of a pack or plan; the payer comes back to ``page_url``, in ``lang``.
+        """Start the purchase of a pack or plan; the payer comes back to ``page_url``.
+
+        ``carry``: what the page then finds in its address, such as its language.
 
         Whoever has a plan changes it: nothing is left to pay elsewhere, and the answer is the page
         that waits for it. Raises Problem 404 (no such offer), 409 (what this link began is paid),
@@ -135,8 +138,8 @@ class UpgradeService:
                 "A purchase with this link is paid. For another one, ask the app for a new link.",
             )
         done_url = f"{page_url.rstrip('/')}/upgrade/done?t={token}"
-        if lang is not None:
-            done_url += f"&lang={lang}"
+        if carry:
+            done_url += f"&{urlencode(carry)}"
         account = page.account
         if kind == "pack":
             request = self._pack_request(page, name, choice or Choice(), now_ms)

@@ -56,4 +56,5 @@ class UserLinks:
         if request.tier and request.tier not in self.configs.current().config.tiers:
             raise invalid(str(UnknownTierError(request.tier)))
         reason = LinkReason(request.reason) if request.reason else None
-        return {"upgrade_url": self.links.url(request.user_id, request.tier, reason)}
+        url = self.links.url(request.user_id, request.tier, reason, lifetime_s=request.expires_in)
+        return {"upgrade_url": url}
