@@ -21,6 +21,7 @@ from tests.support.function_server import serve_function
 from tests.support.upgrade import NOW_MS, Upgrade, example_config
 
 HOST = """<!doctype html><html lang="en"><title>App</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
 <script src="{page}/embed.js"></script><script src="/app.js" defer></script>
 <link rel="icon" href="data:,">
 <main><h1>App</h1><button id="upgrade">Upgrade</button>

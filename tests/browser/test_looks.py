@@ -19,7 +19,7 @@ DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"viewport": DESKTOP},
     "dark": {"viewport": DESKTOP, "color_scheme": "dark"},
-    "phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "locale": "ja-JP"},
+    "phone": {"viewport": PHONE, "is_mobile": True, "has_touch": True, "locale": "es-ES"},
     "phone-dark": {"viewport": PHONE, "color_scheme": "dark", "locale": "de-DE"},
     "still": {"viewport": DESKTOP, "reduced_motion": "reduce", "locale": "fr-FR"},
     "rtl": {"viewport": PHONE, "locale": "ar-EG"},
