@@ -175,7 +175,9 @@ class MemoryLedger:
         ]
         return Standing(name, limits, counters, lots, 0, max(days, default=0))
 
-    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
+    def account(
+        self, user_id: str, since_ms: int, now_ms: int, prompt_id: str | None = None
+    ) -> Account:
         self._answer()
         mine = [s for s in self.subscriptions.values() if s.user_id == user_id]
         bought = [g for g in self.granted.values() if g.user_id == user_id]
@@ -186,6 +188,7 @@ class MemoryLedger:
             subscriptions={s.subscription_id: s.plan for s in mine if s.until_ms > now_ms},
             purchases=sum(g.granted_ms >= since_ms for g in packs),
             first_paid_ms=min((g.granted_ms for g in paid), default=None),
+            prompt=self.prompt_state(user_id, prompt_id) if prompt_id else PromptState.OPEN,
         )
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:

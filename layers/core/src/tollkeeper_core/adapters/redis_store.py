@@ -182,19 +182,24 @@ class RedisStore:
 
     # -- Accounts --------------------------------------------------------------------------------
 
-    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
+    def account(
+        self, user_id: str, since_ms: int, now_ms: int, prompt_id: str | None = None
+    ) -> Account:
         """See ports.Accounts. One request."""
         pipeline = self._client.pipeline()
         pipeline.get(keys.customer(user_id))
         pipeline.hgetall(keys.subscriptions(user_id))
         pipeline.hgetall(keys.purchases(user_id))
-        customer, subscriptions, found = self._ask(pipeline.exec)
+        if prompt_id is not None:
+            pipeline.get(keys.prompt(user_id, prompt_id))
+        customer, subscriptions, found, *prompt = self._ask(pipeline.exec)
         purchases = found or {}
         return Account(
             customer_id=customer,
             subscriptions=running_plans(subscriptions or {}, now_ms),
             purchases=purchases_since(purchases, since_ms),
             first_paid_ms=first_paid(purchases),
+            prompt=PromptState(prompt[0]) if prompt and prompt[0] else PromptState.OPEN,
         )
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:

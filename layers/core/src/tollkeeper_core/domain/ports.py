@@ -85,13 +85,16 @@ class Account:
     subscriptions: Mapping[str, str]
     purchases: int
     first_paid_ms: int | None
+    prompt: PromptState = PromptState.OPEN
 
 
 class Accounts(Protocol):
     """What a checkout needs to know. Raises LedgerUnavailableError."""
 
-    def account(self, user_id: str, since_ms: int, now_ms: int) -> Account:
-        """``purchases``: how many packs were bought since."""
+    def account(
+        self, user_id: str, since_ms: int, now_ms: int, prompt_id: str | None = None
+    ) -> Account:
+        """``purchases``: how many packs were bought since. ``prompt``: what became of that one."""
         ...
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:

@@ -60,9 +60,13 @@ class UpgradePage:
     config: Config
     standing: Standing
     usage: Mapping[str, Any]
-    state: PromptState
     account: Account
     now_ms: int
+
+    @property
+    def state(self) -> PromptState:
+        """What became of the link's prompt."""
+        return self.account.prompt
 
     @property
     def packs(self) -> list[tuple[str, Pack]]:
@@ -272,10 +276,9 @@ class UpgradeService:
 
     def _page(self, claims: LinkClaims) -> UpgradePage:
         config, standing, usage = self._standing(claims)
-        state = self.ledger.prompt_state(claims.user_id, claims.prompt_id)
         now_ms = self.clock()
-        account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms)
-        return UpgradePage(claims, config, standing, usage, state, account, now_ms)
+        account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms, claims.prompt_id)
+        return UpgradePage(claims, config, standing, usage, account, now_ms)
 
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
         now_ms = self.clock()
