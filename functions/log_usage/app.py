@@ -1,5 +1,6 @@
-"""Settles queued usage: a batch of messages -> which of them have to come again."""
+"""Settles queued usage and counts steps: a batch of messages -> which have to come again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from aws_lambda_powertools.utilities.batch import (
@@ -10,6 +11,8 @@ from aws_lambda_powertools.utilities.batch import (
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollkeeper_core import bootstrap
+from tollkeeper_core.domain.funnel import is_step_message
+from tollkeeper_core.domain.ledger import Settlement
 from tollkeeper_core.services.settle import Failed
 from tollkeeper_core.telemetry import count, flush, logger
 
@@ -29,8 +32,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """
     try:
         records = event["Records"]
-        outcomes = bootstrap.settle_usage(count)([record["body"] for record in records])
-        by_id = dict(zip((record["messageId"] for record in records), outcomes, strict=True))
+        by_id = _outcomes({record["messageId"]: record["body"] for record in records})
 
         def outcome_of(record: SQSRecord) -> None:
             outcome = by_id[record.message_id]
@@ -39,8 +41,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
                 logger.error("not settled", extra=reason)
                 count("NotSettled")
                 raise NotSettledError(outcome.reason)
-            count("Settled")
+            if isinstance(outcome, Settlement):
+                count("Settled")
 
         return process_partial_response(event, outcome_of, _processor, context)
     finally:
         flush()
+
+
+def _outcomes(bodies: Mapping[str, str]) -> dict[str, object]:
+    """By message id. Usage first: a funnel that fails keeps no money waiting."""
+    steps = {n: body for n, body in bodies.items() if is_step_message(body)}
+    usage = {n: body for n, body in bodies.items() if n not in steps}
+    outcomes: dict[str, object] = {}
+    if usage:
+        settled = bootstrap.settle_usage(count)(list(usage.values()))
+        outcomes |= zip(usage, settled, strict=True)
+    if steps:
+        counted = bootstrap.count_steps(count).messages(list(steps.values()))
+        outcomes |= zip(steps, counted, strict=True)
+    return outcomes

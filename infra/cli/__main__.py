@@ -5,6 +5,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 from tollkeeper_core.domain.announcements import AnnouncementError
@@ -16,6 +17,7 @@ from tollkeeper_core.services.sync_config import ConfigError
 
 from infra.cli import commands
 from infra.cli.connection import connect
+from infra.cli.report import a_count_of_days, report
 from infra.cli.screen import fail
 
 _DESCRIPTION = "The owner's commands over the ledger and its record (docs/ledger.md)."
@@ -101,6 +103,30 @@ def _parser() -> ArgumentParser:
     )
     reconcile.add_argument("--event-bus", default="default", help="where it is announced (default)")
     reconcile.set_defaults(run=commands.reconcile)
+
+    funnel = subparsers.add_parser(
+        "report", parents=[common], help="the funnel from a limit to a purchase, and what was paid"
+    )
+    funnel.add_argument(
+        "--days", type=a_count_of_days, default=28, metavar="N", help="up to the last day (28)"
+    )
+    funnel.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DAY")
+    funnel.add_argument(
+        "--to", dest="last", type=date.fromisoformat, metavar="DAY", help="the last day (today)"
+    )
+    funnel.add_argument(
+        "--by",
+        choices=("day", "week", "month", "trigger", "tier", "offer"),
+        default="week",
+        help="one row for each (week)",
+    )
+    form = funnel.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="exact figures on stdout")
+    form.add_argument("--html", type=Path, metavar="FILE", help="write a page with charts")
+    funnel.add_argument(
+        "--from-archive", action="store_true", help="count the record instead of the counters"
+    )
+    funnel.set_defaults(run=report)
 
     revoke = subparsers.add_parser(
         "revoke", parents=[common], help="take back the credits of a refunded purchase"

@@ -8,6 +8,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from tollkeeper_core.adapters.event_bus import EventBus
+from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.adapters.workbench import open_workbench
@@ -15,6 +16,7 @@ from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.money import format_minor, format_usd
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.config_cache import ConfigCache
+from tollkeeper_core.services.count_steps import CountSteps
 from tollkeeper_core.services.export import Export
 from tollkeeper_core.services.forget import Forget
 from tollkeeper_core.services.rebuild import Rebuild
@@ -109,14 +111,19 @@ def reconcile(at: Connection, options: Namespace) -> int:
     if key is None:
         raise RecordError(f"The parameter /tollkeeper/{at.stage}/secrets/{_STRIPE_KEY} is missing.")
     base = os.environ.get("STRIPE_API_BASE")
+    bus = EventBus(options.event_bus, at.region)
+    configs = ConfigCache(at.admin, lambda: config_in_an_outage(at.source), clock)
+    funnel = RedisFunnel(at.admin)
+    steps = CountSteps(funnel, at.record, bus, configs, at.stage, clock, lambda _: None)
     service = build_reconcile(
         at.admin,
         at.record,
-        EventBus(options.event_bus, at.region),
+        bus,
         (StripeLists(key, base), StripeReads(key, base)),
-        ConfigCache(at.admin, lambda: config_in_an_outage(at.source), clock),
+        configs,
         at.stage,
         clock,
+        steps,
     )
     since_s = int(datetime.combine(options.since, datetime.min.time(), UTC).timestamp())
     with progress() as tell:

@@ -155,7 +155,11 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
             "USAGE_QUEUE_URL": {"Ref": "UsageQueue"},
             "UPGRADE_PAGE_URL": {"Fn::GetAtt": ["UpgradePageFunctionUrl", "FunctionUrl"]},
         },
-        "LogUsageFunction": {"ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"}},
+        "LogUsageFunction": {
+            "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
+            "EVENT_BUS": "default",
+        },
+        "UpgradePageFunction": {"USAGE_QUEUE_URL": {"Ref": "UsageQueue"}},
         "StripeWebhookFunction": {
             "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
             "EVENT_BUS": "default",
@@ -262,11 +266,11 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
             "LogUsageRole",
             READ
             | {"s3:PutObject", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-            | {"logs:CreateLogStream", "logs:PutLogEvents"}
+            | {"events:PutEvents", "logs:CreateLogStream", "logs:PutLogEvents"}
             | {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
         ),
         ("StripeWebhookFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
-        ("UpgradePageFunctionRole", READ),
+        ("UpgradePageFunctionRole", READ | {"sqs:SendMessage"}),
         ("ReconcileFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
         ("SyncConfigFunctionRole", READ | {"s3:ListBucket"}),
     ],

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.ledger import SubscriptionState
 from tollkeeper_core.domain.links import verify_link
 from tollkeeper_core.domain.periods import Calendar, day_of_month, periods_at, rfc3339
@@ -63,7 +65,7 @@ def make(store: RedisStore) -> Make:
         clock, used = Time(), over or store
         configs = ConfigCache(used, lambda: source or found, clock)
         links = Links("https://page.example", lambda: LINK_KEY, clock)
-        return Check(used, configs, Rates(), links, OutagePolicy(clock), clock, Counts())
+        return Check(used, configs, Rates(), links, OutagePolicy(clock), clock, Counts(), [].extend)
 
     return made
 
@@ -149,6 +151,18 @@ def test_warnings_come_at_50_80_and_100_percent_of_what_is_settled(
             assert warning["resets_at"] == answer["usage"]["windows"]["daily"]["resets_at"]
 
 
+def test_a_block_tells_of_the_limit_and_an_allowed_call_of_nothing(make: Make) -> None:
+    steps: list[Step] = []
+    check = replace(make(config()), tell=steps.extend)
+    ask(check, amount_usd="0.1")
+    assert steps == []
+    blocked = [ask(check, amount_usd="0.45", request_id="r1") for _ in range(2)]
+    claims = verify_link(blocked[0]["upgrade_url"].partition("?t=")[2], [LINK_KEY], NOW_MS)
+    assert steps[0] == steps[1]
+    assert (steps[0].prompt_id, steps[0].user_id) == (claims.prompt_id, "ada")
+    assert (steps[0].trigger, steps[0].tier, steps[0].at_ms) == ("daily", "free", NOW_MS)
+
+
 def test_an_unknown_model_is_blocked_or_priced_at_the_ceiling_and_counted(make: Make) -> None:
     check = make(config())
     blocked = ask(check, model="mystery", input_tokens=1)
@@ -227,7 +241,9 @@ def test_after_an_outage_the_published_configuration_counts_again(
     assert ask(check, amount_usd="0.5")["degraded"]
     in_hand = check.configs.in_an_outage()
     configs = ConfigCache(store, config, check.clock)
-    healed = Check(store, configs, Rates(), check.links, check.outage, check.clock, Counts())
+    healed = Check(
+        store, configs, Rates(), check.links, check.outage, check.clock, Counts(), [].extend
+    )
     healed.configs._in_hand = in_hand
     assert ask(healed, amount_usd="0.6")["decision"] == "block"
 
@@ -236,6 +252,6 @@ def test_nothing_published_says_what_to_do(store: RedisStore, redis: Any) -> Non
     clock = Time()
     links = Links("https://page.example", lambda: LINK_KEY, clock)
     configs = ConfigCache(store, config, clock)
-    check = Check(store, configs, Rates(), links, OutagePolicy(clock), clock, Counts())
+    check = Check(store, configs, Rates(), links, OutagePolicy(clock), clock, Counts(), [].extend)
     with pytest.raises(Problem, match="run sync_config"):
         ask(check)

@@ -45,7 +45,7 @@ class Shop:
     def service(self) -> UpgradeService:
         billing = StripeBilling(self.server.secret_key, self.server.url)
         store = self.store
-        return UpgradeService(store, self.configs, billing, store, (KEY,), STAGE, clock)
+        return UpgradeService(store, self.configs, billing, store, (KEY,), STAGE, clock, [].extend)
 
     def change(self, **settings: Any) -> None:
         found = json.loads(self.config.model_dump_json(by_alias=True))
@@ -67,7 +67,7 @@ class Shop:
 
     def hear(self) -> None:
         """What the webhook would have got."""
-        books = Books(self.store, MemoryArchive(), MemoryAnnouncements(), STAGE, clock)
+        books = Books(self.store, MemoryArchive(), MemoryAnnouncements(), STAGE, clock, [].extend)
         reads = StripeReads(self.server.secret_key, self.server.url)
         apply = ApplyStripeEvent(books, Signed(), self.configs, reads)
         for event in httpx.get(f"{self.server.url}/_local/events").json()["data"]:

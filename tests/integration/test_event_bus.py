@@ -10,10 +10,12 @@ import boto3
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from tollkeeper_core.adapters.event_bus import EventBus
-from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
+from tollkeeper_core.domain.announcements import Announcement, AnnouncementError, limit_reached
+from tollkeeper_core.domain.funnel import Step, StepKind
+from tollkeeper_core.domain.periods import Calendar, periods_at
 
 from tests.support.stage import REGION
-from tests.support.upgrade import STAGE
+from tests.support.upgrade import NOW_MS, STAGE
 from tests.support.webhook import (
     COMPLETED,
     CREDIT_PLAN,
@@ -81,7 +83,15 @@ def told() -> list[Announcement]:
     webhook = Webhook()
     for each in every_kind():
         webhook(each)
-    return webhook.bus.told
+    limit = Step(
+        kind=StepKind.LIMIT_REACHED,
+        prompt_id="prm_1",
+        user_id="ada",
+        at_ms=NOW_MS,
+        trigger="daily",
+        tier="free",
+    )
+    return [*webhook.bus.told, limit_reached(limit, periods_at(Calendar(), NOW_MS).daily)]
 
 
 def test_a_rule_of_the_owners_hears_each_kind_in_its_documented_shape(

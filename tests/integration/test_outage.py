@@ -85,7 +85,9 @@ def made(store: RedisStore) -> Check:
 
     configs = ConfigCache(store, lambda: CONFIG, clock)
     links = Links("https://page.example", lambda: b"k" * 32, clock)
-    return Check(store, configs, NoRates(), links, OutagePolicy(clock), clock, lambda _: None)
+    return Check(
+        store, configs, NoRates(), links, OutagePolicy(clock), clock, lambda _: None, [].extend
+    )
 
 
 def ask(check: Check, user: str, tier: str, amount: str) -> dict[str, Any] | None:

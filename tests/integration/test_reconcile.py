@@ -69,12 +69,13 @@ class Deaf:
             self.configs,
             STAGE,
             lambda: clock() + later_ms,
+            [].extend,
         )
         return service(clock() // 1000 - DAY_S, lambda *_: None)
 
     def hear_everything(self) -> None:
         """All events that were lost, after all, from the last to the first."""
-        books = Books(self.admin, self.archive, self.bus, STAGE, clock)
+        books = Books(self.admin, self.archive, self.bus, STAGE, clock, [].extend)
         reads = StripeReads(self.server.secret_key, self.server.url)
         apply = ApplyStripeEvent(books, Signed(), self.configs, reads)
         for event in httpx.get(f"{self.server.url}/_local/events").json()["data"]:
@@ -97,7 +98,7 @@ def shop(redis: RedisStack) -> Iterator[Deaf]:
         admin.publish(example_config(), 1)
         billing = StripeBilling(server.secret_key, server.url)
         configs = ConfigCache(admin, example_config, clock)
-        page = UpgradeService(admin, configs, billing, admin, (KEY,), STAGE, clock)
+        page = UpgradeService(admin, configs, billing, admin, (KEY,), STAGE, clock, [].extend)
         yield Deaf(server, client_of(server), admin, page)
 
 
@@ -201,7 +202,7 @@ def test_a_stripe_that_is_away_is_told(shop: Deaf) -> None:
     lists = StripeLists("sk_test_x", "http://127.0.0.1:9")
     reads = StripeReads("sk_test_x", "http://127.0.0.1:9")
     service = build_reconcile(
-        shop.admin, shop.archive, shop.bus, (lists, reads), shop.configs, STAGE, clock
+        shop.admin, shop.archive, shop.bus, (lists, reads), shop.configs, STAGE, clock, [].extend
     )
     with pytest.raises(PurchaseLookupError, match="APIConnectionError"):
         service(clock() // 1000, lambda *_: None)

@@ -64,7 +64,7 @@ def wire(
 
     def use(secret: str, reads: Purchases | None = None) -> None:
         events = StripeEvents(parse_webhook_secrets(secret))
-        books = Books(store, archive, MemoryAnnouncements(), STAGE, clock)
+        books = Books(store, archive, MemoryAnnouncements(), STAGE, clock, [].extend)
         configs = ConfigCache(store, example_config, clock)
         service = ApplyStripeEvent(books, events, configs, reads or MemoryPurchases())
         monkeypatch.setattr(bootstrap, "apply_stripe_event", lambda: service)
@@ -120,7 +120,9 @@ def shop(wire: Callable[..., None], store: RedisStore) -> Iterator[Shop]:
         billing = StripeBilling(server.secret_key, server.url)
         configs = ConfigCache(store, example_config, clock)
         yield Shop(
-            server, client, UpgradeService(store, configs, billing, store, (KEY,), STAGE, clock)
+            server,
+            client,
+            UpgradeService(store, configs, billing, store, (KEY,), STAGE, clock, [].extend),
         )
 
 

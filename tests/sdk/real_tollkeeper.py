@@ -79,7 +79,7 @@ class RealTollkeeper:
         )
         services: dict[str, Any] = {
             "check": lambda count: Check(
-                self.store, self.configs, rates, links, OutagePolicy(clock), clock, count
+                self.store, self.configs, rates, links, OutagePolicy(clock), clock, count, [].extend
             ),
             "configs": lambda: self.configs,
             "report": lambda: Report(self, clock),

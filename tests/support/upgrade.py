@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkClaims, LinkReason, sign_link
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.upgrade import UpgradeService
@@ -86,12 +87,20 @@ class Upgrade:
     clock: Clock = field(default_factory=Clock)
     ledger: MemoryLedger = field(init=False)
     service: UpgradeService = field(init=False)
+    steps: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.config)
         configs = ConfigCache(self.config, lambda: self.config.config, self.clock)
         self.service = UpgradeService(
-            self.ledger, configs, self.billing, self.ledger, (KEY,), STAGE, self.clock
+            self.ledger,
+            configs,
+            self.billing,
+            self.ledger,
+            (KEY,),
+            STAGE,
+            self.clock,
+            self.steps.extend,
         )
 
     def token(self, user_id: str = "ada", prompt_id: str = "prm_1", **more: Any) -> str:

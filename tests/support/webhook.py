@@ -7,6 +7,7 @@ from typing import Any
 
 from tollkeeper_core.domain.billing import ForgedEventError
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms
 from tollkeeper_core.domain.purchases import Purchase, PurchaseLookupError
 from tollkeeper_core.services.config_cache import ConfigCache
@@ -81,11 +82,12 @@ class Webhook:
     stripe: MemoryPurchases = field(default_factory=MemoryPurchases)
     clock: Clock = field(default_factory=Clock)
     config: Config = field(default_factory=example_config)
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def service(self) -> ApplyStripeEvent:
         configs = ConfigCache(MemoryConfig(self.config), lambda: self.config, self.clock)
-        books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock)
+        books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock, self.steps.extend)
         return ApplyStripeEvent(books, Signed(), configs, self.stripe)
 
     def __call__(self, event: Any, signature: str | None = "good") -> Applied:

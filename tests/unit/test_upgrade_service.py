@@ -107,6 +107,8 @@ def test_a_pack_becomes_a_checkout_with_the_terms_of_the_click():
         "price_minor": "500",
         "currency": "usd",
         "expires_days": "365",
+        "trigger": "button",
+        "from_tier": "free",
     }
     assert request.success_url == f"https://page.test/upgrade/done?t={token}&pack=starter"
     assert request.cancel_url == f"https://page.test/upgrade/done?t={token}&canceled=1"

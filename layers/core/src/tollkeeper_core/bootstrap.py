@@ -24,7 +24,9 @@ from tollkeeper_core.settings import settings
 
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
+    from tollkeeper_core.domain.funnel import TellSteps
     from tollkeeper_core.services.check import Check, Count
+    from tollkeeper_core.services.count_steps import CountSteps
     from tollkeeper_core.services.reconcile import Reconcile
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
@@ -45,7 +47,7 @@ def check(count: "Count") -> "Check":
     from tollkeeper_core.services.outage import OutagePolicy
 
     rates, outage = CachedRates(GenaiPrices(), _store()), OutagePolicy(clock)
-    return Check(_store(), configs(), rates, _links(), outage, clock, count)
+    return Check(_store(), configs(), rates, _links(), outage, clock, count, _queue_steps(count))
 
 
 @cache
@@ -96,6 +98,24 @@ def settle_usage(count: "Count") -> "SettleUsage":
 
 
 @cache
+def count_steps(count: "Count") -> "CountSteps":
+    """For log_usage, and for whoever else may count without the queue."""
+    from tollkeeper_core.adapters.event_bus import EventBus
+    from tollkeeper_core.adapters.redis_funnel import RedisFunnel
+    from tollkeeper_core.services.count_steps import CountSteps
+
+    store, bus = _patient_store(), EventBus(settings().event_bus)
+    funnel, configs = RedisFunnel(store), _configs_of(store)
+    return CountSteps(funnel, _archive(), bus, configs, _stage(), clock, count)
+
+
+def _queue_steps(count: "Count") -> "TellSteps":
+    from tollkeeper_core.adapters.step_queue import SqsSteps
+
+    return SqsSteps(settings().usage_queue_url, settings().region, count)
+
+
+@cache
 def sync_config() -> SyncConfig:
     """For sync_config."""
     # The archive's client is built only where it has to be asked.
@@ -114,10 +134,11 @@ def _apply_stripe_event(slot: int) -> "ApplyStripeEvent":
     from tollkeeper_core.adapters.stripe_reads import StripeReads
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
     from tollkeeper_core.services.stripe_events.books import Books
+    from tollkeeper_core.telemetry import count
 
     events = StripeEvents(parse_webhook_secrets(_secret("stripe_webhook_secret", slot)))
     store, bus = _patient_store(), EventBus(settings().event_bus)
-    books = Books(store, _archive(), bus, _stage(), clock)
+    books = Books(store, _archive(), bus, _stage(), clock, count_steps(count))
     reads = StripeReads(_secret("stripe_secret_key", slot), settings().stripe_api_base or None)
     return ApplyStripeEvent(books, events, _configs_of(store), reads)
 
@@ -129,6 +150,7 @@ def reconcile() -> "Reconcile":
     from tollkeeper_core.adapters.stripe_lists import StripeLists
     from tollkeeper_core.adapters.stripe_reads import StripeReads
     from tollkeeper_core.services.reconcile import build_reconcile
+    from tollkeeper_core.telemetry import count
 
     key, base = _secret("stripe_secret_key", _slot()), settings().stripe_api_base or None
     url, token = _secret("upstash_url"), _secret("upstash_token")
@@ -141,6 +163,7 @@ def reconcile() -> "Reconcile":
         _configs_of(admin),
         _stage(),
         clock,
+        count_steps(count),
     )
 
 
@@ -153,11 +176,14 @@ def upgrade_service() -> "UpgradeService":
 def _upgrade_service(slot: int) -> "UpgradeService":
     from tollkeeper_core.adapters.stripe_billing import StripeBilling
     from tollkeeper_core.services.upgrade import UpgradeService
+    from tollkeeper_core.telemetry import count
 
     key = _secret("stripe_secret_key", slot)
     billing = StripeBilling(key, settings().stripe_api_base or None)
     store = _store()
-    return UpgradeService(store, configs(), billing, store, _link_keys(slot), _stage(), clock)
+    tell = _queue_steps(count)
+    keys = _link_keys(slot)
+    return UpgradeService(store, configs(), billing, store, keys, _stage(), clock, tell)
 
 
 def _stage() -> str:

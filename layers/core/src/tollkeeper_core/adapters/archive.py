@@ -1,6 +1,7 @@
 """The archive in S3: JSON lines, by day."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from itertools import groupby
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
 
 POSTINGS = "postings/"
+#: Kept apart: no reader of postings may stumble over them.
+STEPS = "steps/"
 
 
 class S3Archive:
@@ -31,19 +34,28 @@ class S3Archive:
         for day, lines in groupby(sorted(postings, key=_day_and_id), key=_day):
             self._put(f"dt={day}", [posting.as_line() for posting in lines])
 
+    def write_steps(self, lines: Sequence[str]) -> None:
+        """See funnel.StepArchive: ``steps/dt=<day>/<digest>.jsonl``, by the day that counts."""
+        for day, those in groupby(sorted(lines, key=_step_day), key=_step_day):
+            self._put(f"dt={day}", sorted(set(those)), STEPS)
+
     def holds_postings(self) -> bool:
         """Whether there are any. One request."""
         found = self._client.list_objects_v2(Bucket=self._bucket, Prefix=POSTINGS, MaxKeys=1)
         return found["KeyCount"] > 0
 
-    def _put(self, partition: str, lines: Sequence[str]) -> str:
+    def _put(self, partition: str, lines: Sequence[str], kind: str = POSTINGS) -> str:
         body = "".join(f"{line}\n" for line in lines).encode()
         digest = hashlib.sha256(body).hexdigest()[:32]
-        name = f"{POSTINGS}{partition}/{digest}.jsonl"
+        name = f"{kind}{partition}/{digest}.jsonl"
         self._client.put_object(
             Bucket=self._bucket, Key=name, Body=body, ContentType="application/x-ndjson"
         )
         return name
+
+
+def _step_day(line: str) -> str:
+    return str(json.loads(line)["day"]).removeprefix("d:")
 
 
 def _day(posting: Posting) -> str:

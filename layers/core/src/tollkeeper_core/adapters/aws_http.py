@@ -23,10 +23,22 @@ class AwsCallError(Exception):
 
 
 class SignedJsonClient:
-    """Calls one service's JSON protocol: ``target`` as in ``AmazonSSM``."""
+    """Calls one service's JSON protocol: ``target`` as in ``AmazonSSM``, ``version`` as in its
+    model (jsonVersion).
+    """
 
-    def __init__(self, service: str, target: str, region: str, endpoint: str | None) -> None:
+    def __init__(
+        self,
+        service: str,
+        target: str,
+        region: str,
+        endpoint: str | None,
+        *,
+        version: str = "1.1",
+        timeout_s: float = _TIMEOUT_S,
+    ) -> None:
         self._service, self._target, self._region = service, target, region
+        self._version, self._timeout_s = version, timeout_s
         self._endpoint = endpoint or f"https://{service}.{region}.amazonaws.com"
 
     def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +46,7 @@ class SignedJsonClient:
         url = urlsplit(self._endpoint)
         headers, body = self._signed(operation, json.dumps(request))
         kind = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        connection = kind(url.netloc, timeout=_TIMEOUT_S)
+        connection = kind(url.netloc, timeout=self._timeout_s)
         try:
             connection.request("POST", url.path or "/", body, headers)
             response = connection.getresponse()
@@ -62,7 +74,7 @@ class SignedJsonClient:
             url=self._endpoint,
             data=body,
             headers={
-                "Content-Type": "application/x-amz-json-1.1",
+                "Content-Type": f"application/x-amz-json-{self._version}",
                 "X-Amz-Target": f"{self._target}.{operation}",
             },
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from tollkeeper_core.adapters.archive import POSTINGS, S3Archive
+from tollkeeper_core.adapters.archive import POSTINGS, STEPS, S3Archive
 from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.record import RecordError, Versions
 
@@ -38,6 +38,13 @@ class S3Record(S3Archive):
         for page in pages.paginate(Bucket=self._bucket, Prefix=POSTINGS):
             yield [found["Key"] for found in page.get("Contents", ())]
 
+    def step_names(self, days: Sequence[str]) -> Iterator[str]:
+        """The objects of steps of these days (``2026-11-25``)."""
+        pages = self._client.get_paginator("list_objects_v2")
+        for day in days:
+            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{STEPS}dt={day}/"):
+                yield from (found["Key"] for found in page.get("Contents", ()))
+
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """See record.ArchiveReader."""
         return zip(names, _ahead(lambda name: self._lines(name, None), names), strict=True)
@@ -63,7 +70,8 @@ class S3Record(S3Archive):
 
     def versions(self) -> Iterator[Sequence[Versions]]:
         """See record.ArchiveEditor."""
-        return self._versions(POSTINGS)
+        yield from self._versions(POSTINGS)
+        yield from self._versions(STEPS)
 
     def read_versions(self, objects: Sequence[Versions]) -> Iterator[list[str]]:
         """See record.ArchiveEditor."""
@@ -77,7 +85,8 @@ class S3Record(S3Archive):
     def replace(self, old: Versions, lines: Sequence[str] | None) -> None:
         """See record.ArchiveEditor: whoever breaks this off finds the old object again."""
         if lines is not None:
-            new = self._put(old.name.split("/")[1], lines)
+            kind, partition, _ = old.name.split("/")
+            new = self._put(partition, lines, f"{kind}/")
             if new == old.name:
                 return
         self._delete(old)

@@ -103,7 +103,7 @@ class RedisAdmin(RedisStore):
             pairs = [text for fields in hashes for pair in fields.items() for text in pair]
             first = [str(_idle_s(state, now_ms)), *counts, state.customer_id or ""]
             calls.append((code, names, [*first, *pairs]))
-        for answer in self._run_many(calls) if calls else []:
+        for answer in self.run_many(calls) if calls else []:
             if answer == 0:
                 raise RecordError(
                     "A configuration was published while the state was being rebuilt: "

@@ -14,7 +14,10 @@ key                            type       what, and its life
 ``tk:{u}:buys``                hash       purchases by id; for ever
 ``tk:{u}:subs``                hash       subscriptions by id; for ever
 ``tk:{u}:p:<prompt id>``       string     what became of a prompt; 7 days
+``tk:{u}:f:<prompt id>``       hash       steps of a prompt that were counted; 62 days
+``tk:{u}:f:<period>``          set        kinds of step of that user in a period; 62 days
 ``tk:{u}:customer``            string     the payment provider's id of the user; for ever
+``tk:funnel:<period>``         hash       counted steps and users, nobody's name; 800 days
 =============================  =========  =======================================================
 
 ``{u}`` is the percent-encoded user id in braces: the hash tag that keeps one user on one shard.
@@ -39,6 +42,10 @@ REFUSED_S = DAY_S
 PROMPT_S = 7 * DAY_S
 IDLE_USER_S = 400 * DAY_S
 PRICES_S = 30 * DAY_S
+#: Longer than a month, and the 30 days that a step may come late (funnel.STEP_AGE_MS_MAX).
+STEP_S = 62 * DAY_S
+#: Two years and what it takes to compare them.
+FUNNEL_S = 800 * DAY_S
 
 
 def _name(part: str) -> str:
@@ -88,6 +95,21 @@ def subscriptions(user_id: str) -> str:
 def prompt(user_id: str, prompt_id: str) -> str:
     """What became of one showing of the upgrade page."""
     return f"{user(user_id)}:p:{_name(prompt_id)}"
+
+
+def steps(user_id: str, prompt_id: str) -> str:
+    """Steps of a prompt that were counted."""
+    return f"{user(user_id)}:f:{_name(prompt_id)}"
+
+
+def seen(user_id: str, period_id: str) -> str:
+    """Kinds of step that a user was counted for in a period. No prompt's id holds a colon there."""
+    return f"{user(user_id)}:f:{period_id}"
+
+
+def funnel(period_id: str) -> str:
+    """What was counted in a period."""
+    return f"tk:funnel:{period_id}"
 
 
 def customer(user_id: str) -> str:

@@ -87,7 +87,7 @@ class RedisStore:
         self, requests: Sequence[Settle], config_version: str
     ) -> list[Settlement | LedgerError]:
         """See ports.Ledger."""
-        answers = self._run_many([_settle_call(r, config_version) for r in requests])
+        answers = self.run_many([_settle_call(r, config_version) for r in requests])
         return [settlement_of(r, a) for r, a in zip(requests, answers, strict=True)]
 
     def grant(self, request: Grant) -> Granted:
@@ -265,7 +265,8 @@ class RedisStore:
                 raise LedgerUnavailableError(f"{code.name}: {error}") from error
         return self._ask(lambda: self._client.eval(code.text, names, arguments))
 
-    def _run_many(self, calls: Sequence[_Call]) -> list[Any]:
+    def run_many(self, calls: Sequence[_Call]) -> list[Any]:
+        """Scripts in one request: an answer for each, in order, or the text of its error."""
         pipeline = self._client.pipeline()
         for code, names, arguments in calls:
             pipeline.evalsha(code.sha1, names, arguments)
@@ -286,6 +287,13 @@ class RedisStore:
             for n, answer in zip(unknown, self._ask(pipeline.exec), strict=True):
                 answers[n] = answer
         return answers
+
+    def hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
+        """Whole hashes, in one request."""
+        pipeline = self._client.pipeline()
+        for name in names:
+            pipeline.hgetall(name)
+        return [found or {} for found in self._ask(pipeline.exec)] if names else []
 
     @staticmethod
     def _ask(call: Callable[[], Any]) -> Any:

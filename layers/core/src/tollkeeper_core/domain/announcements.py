@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.ledger import Granted, SubscriptionState
 from tollkeeper_core.domain.money import format_usd
 
@@ -42,6 +43,22 @@ def granted(answer: Granted) -> Announcement:
             "paid_minor": answer.paid_minor,
             "currency": answer.currency,
             "expires_at": None if answer.expires_ms is None else iso(answer.expires_ms),
+        },
+    )
+
+
+def limit_reached(step: Step) -> Announcement:
+    """A user was stopped at a limit, for the first time in its period."""
+    return Announcement(
+        id=f"limit.reached:{step.prompt_id}",
+        kind="limit.reached",
+        user_id=step.user_id,
+        at_ms=step.at_ms,
+        detail={
+            "prompt_id": step.prompt_id,
+            "window": step.trigger,
+            "tier": step.tier,
+            "resets_at": iso(step.resets_ms),
         },
     )
 

@@ -8,7 +8,9 @@ a lot still is one lot.
 
 import hashlib
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import quote
 
 from tollkeeper_core.domain.postings import Posting
@@ -40,6 +42,13 @@ class Forgetting:
 def is_forgotten(user_id: str) -> bool:
     """Whether postings of this name belong to nobody any more: they count, and live nowhere."""
     return len(user_id) == _ALIAS_LENGTH and user_id.startswith(_ALIAS)
+
+
+def masked_step(step: Mapping[str, Any], who: Forgetting) -> dict[str, Any]:
+    """A step's line without its person, whose it is: it still counts, once."""
+    prompt_id = who.digest(step["prompt_id"])[:32]
+    names = {"id": f"{prompt_id}:{step['step']}", "prompt_id": prompt_id, "user_id": who.alias}
+    return {**step, **names}
 
 
 def masked(posting: Posting, who: Forgetting) -> Posting:

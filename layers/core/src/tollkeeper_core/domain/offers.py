@@ -45,6 +45,7 @@ class PackTerms:
     """A pack as it was bought: ``credit_nano`` of AI spend for ``price_minor``, all told.
 
     Of the credit ``fresh_nano`` are open at once, and all after ``fresh_hours`` (0: at once).
+    ``trigger`` and ``from_tier``: what led there, for the funnel; "" before it asked.
     """
 
     user_id: str
@@ -56,6 +57,8 @@ class PackTerms:
     expires_days: int | None
     fresh_hours: int = 0
     fresh_nano: int = 0
+    trigger: str = ""
+    from_tier: str = ""
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
@@ -71,6 +74,7 @@ class PackTerms:
             "currency": self.currency,
             **expires,
             **(fresh if self.fresh_hours else {}),
+            **_cause(self.trigger, self.from_tier),
         }
 
     @classmethod
@@ -92,6 +96,8 @@ class PackTerms:
             fresh_nano=_number(metadata, "fresh_nano", AMOUNT_NANO_MAX, lowest=0)
             if "fresh_hours" in metadata
             else 0,
+            trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
+            from_tier=_optional(metadata, "from_tier", NAME),
         )
 
     @classmethod
@@ -161,6 +167,8 @@ class PlanTerms:
     currency: str
     credit_nano: int = 0
     rollover: bool = False
+    trigger: str = ""
+    from_tier: str = ""
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
@@ -176,6 +184,7 @@ class PlanTerms:
             "currency": self.currency,
             **included,
             **rollover,
+            **_cause(self.trigger, self.from_tier),
         }
 
     @classmethod
@@ -192,6 +201,8 @@ class PlanTerms:
             if "credit_nano" in metadata
             else 0,
             rollover=metadata.get("rollover") == "1",
+            trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
+            from_tier=_optional(metadata, "from_tier", NAME),
         )
 
 
@@ -216,6 +227,15 @@ def plans_offered(config: Config, tier: str) -> list[tuple[str, Plan]]:
     rank = config.tiers[tier].rank if tier in config.tiers else -1
     better = [(name, p) for name, p in config.plans.items() if config.tiers[p.tier].rank > rank]
     return sorted(better, key=lambda item: (item[1].order, item[0]))
+
+
+def _cause(trigger: str, from_tier: str) -> dict[str, str]:
+    cause = {"trigger": trigger, "from_tier": from_tier}
+    return {name: value for name, value in cause.items() if value}
+
+
+def _optional(metadata: Mapping[str, object], key: str, pattern: str) -> str:
+    return _text(metadata, key, pattern) if key in metadata else ""
 
 
 def _text(metadata: Mapping[str, object], key: str, pattern: str) -> str:

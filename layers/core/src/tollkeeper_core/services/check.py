@@ -8,6 +8,7 @@ from typing import Any
 
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import CeilingPrice, Config
+from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import (
     LedgerUnavailableError,
     Reservation,
@@ -46,6 +47,7 @@ class Check:
     outage: OutagePolicy
     clock: Clock
     count: Count
+    tell: TellSteps
 
     def __call__(self, request: CheckRequest, authorization: str | None) -> dict[str, Any]:
         """The answer's body. Raises Problem."""
@@ -114,7 +116,21 @@ class Check:
             resets_ms=periods.of(window).resets_ms if window else None,
         )
         view = usage_view(r.standing, periods, r.now_ms, with_holds=True)
-        return self._block_body(config, request, reason, r.affordable_nano, view, r.reservation_id)
+        body = self._block_body(config, request, reason, r.affordable_nano, view, r.reservation_id)
+        self.tell(
+            [
+                Step(
+                    kind=StepKind.LIMIT_REACHED,
+                    prompt_id=prompt_of(r.reservation_id),
+                    user_id=request.user_id,
+                    at_ms=r.now_ms,
+                    trigger=trigger_of(reason),
+                    tier=r.standing.tier,
+                    resets_ms=reason.resets_ms or 0,
+                )
+            ]
+        )
+        return body
 
     def _blocked_unpriced(
         self, hand: InHand, request: CheckRequest, periods: Periods, now_ms: int

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tollkeeper_core.domain.forgetting import Forgetting, masked
+from tollkeeper_core.domain.forgetting import Forgetting, masked, masked_step
+from tollkeeper_core.domain.funnel import step_line
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.domain.record import ArchiveEditor, LedgerAdmin, Progress, Versions
 
@@ -75,4 +76,6 @@ def _masked(line: str, who: Forgetting) -> str:
     found = json.loads(line)
     if found["user_id"] != who.user_id:
         return line
+    if found.get("kind") == "step":
+        return step_line(masked_step(found, who))
     return masked(Posting.from_json(found), who).as_line()

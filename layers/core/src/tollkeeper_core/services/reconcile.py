@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement
 from tollkeeper_core.domain.fold import UserState, Word
+from tollkeeper_core.domain.funnel import TellSteps
 from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
 from tollkeeper_core.domain.offers import TermsError
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
@@ -155,9 +156,10 @@ def build_reconcile(
     configs: ConfigCache,
     stage: str,
     clock: Clock,
+    tell_steps: TellSteps,
 ) -> Reconcile:
     """The same parts as the webhook's, with a ledger that is watched."""
     watched = WatchedLedger(ledger, ledger)
     happenings, purchases = stripe
-    books = Books(watched, archive, NewsOnly(announcements, watched), stage, clock)
+    books = Books(watched, archive, NewsOnly(announcements, watched), stage, clock, tell_steps)
     return Reconcile(happenings, watched, stripe_actions(books, purchases, configs), clock)

@@ -16,6 +16,7 @@ from tollkeeper_core.domain.billing import (
     PlanChange,
 )
 from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
+from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, PromptState, Standing
 from tollkeeper_core.domain.links import LinkClaims, verify_link
 from tollkeeper_core.domain.offers import (
@@ -94,10 +95,14 @@ class UpgradeService:
     link_keys: tuple[bytes, ...]
     stage: str
     clock: Clock
+    tell: TellSteps
 
     def page(self, token: str) -> UpgradePage:
         """Where the user stands and what is for sale."""
-        return self._page(verify_link(token, self.link_keys, self.clock()))
+        found = self._page(verify_link(token, self.link_keys, self.clock()))
+        if found.state is not PromptState.PAID:
+            self.tell([self._step(StepKind.PROMPT_SHOWN, found)])
+        return found
 
     def watch(self, token: str) -> UpgradePage:
         """The same for a purchase under way: a link that has expired since still counts."""
@@ -144,11 +149,30 @@ class UpgradeService:
         done_url = f"{page_url.rstrip('/')}/upgrade/done?t={token}"
         if carry:
             done_url += f"&{urlencode(carry)}"
+        steps: list[Step] = []
+        try:
+            return self._start(page, kind, name, done_url, choice or Choice(), steps)
+        finally:
+            self.tell(steps)
+
+    def _start(
+        self,
+        page: UpgradePage,
+        kind: OfferKind,
+        name: str,
+        done_url: str,
+        choice: Choice,
+        steps: list[Step],
+    ) -> CheckoutStart:
+        """``steps`` gets what came about, though the checkout may not begin."""
+        now_ms = self.clock()
         account = page.account
         if kind == "pack":
-            request = self._pack_request(page, name, choice or Choice(), now_ms)
+            request = self._pack_request(page, name, choice, now_ms)
+            steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
         else:
             plan, terms = _plan(page, name)
+            steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
             for subscription_id in account.subscriptions:
                 self._change_plan(subscription_id, plan, terms)
                 return CheckoutStart(f"{done_url}&plan={name}", subscription_id)
@@ -160,7 +184,9 @@ class UpgradeService:
             cancel_url=f"{done_url}&canceled=1",
             expires_s=(attempt_ms + _CHECKOUT_MS) // 1000,
         )
-        return self._checkout(request, account.customer_id)
+        started = self._checkout(request, account.customer_id)
+        steps.append(self._step(StepKind.CHECKOUT_OPENED, page, name))
+        return started
 
     def portal_url(self, token: str, page_url: str) -> str:
         """Where the user sees invoices, changes the card and cancels a plan.
@@ -199,6 +225,7 @@ class UpgradeService:
             )
         except ChoiceError as error:
             raise invalid(str(error)) from None
+        terms = replace(terms, trigger=trigger_of(claims.reason), from_tier=page.standing.tier)
         return CheckoutRequest(
             user_id=terms.user_id,
             customer_id="",
@@ -280,6 +307,17 @@ class UpgradeService:
         account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms, claims.prompt_id)
         return UpgradePage(claims, config, standing, usage, account, now_ms)
 
+    def _step(self, kind: StepKind, page: UpgradePage, offer: str = "") -> Step:
+        return Step(
+            kind=kind,
+            prompt_id=page.claims.prompt_id,
+            user_id=page.claims.user_id,
+            at_ms=self.clock(),
+            trigger=trigger_of(page.claims.reason),
+            tier=page.standing.tier,
+            offer=offer,
+        )
+
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
         now_ms = self.clock()
 
@@ -308,6 +346,8 @@ def _plan(page: UpgradePage, name: str) -> tuple[Plan, PlanTerms]:
                 currency=page.config.currency_of(plan),
                 credit_nano=plan.included_credit_usd or 0,
                 rollover=plan.rollover,
+                trigger=trigger_of(page.claims.reason),
+                from_tier=page.standing.tier,
             )
     raise _not_for_sale()
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
+from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps
 from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
+from tollkeeper_core.domain.offers import PackTerms, PlanTerms
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.postings import (
     claim_postings,
@@ -43,6 +45,10 @@ class PurchaseLedger(Protocol):
         ...
 
 
+#: What a purchase says of the prompt that led to it.
+Terms = PackTerms | PlanTerms
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """``stage`` names what is ours, here and in what is announced.
@@ -56,6 +62,7 @@ class Books:
     announcements: Announcements
     stage: str
     clock: Clock
+    tell_steps: TellSteps
 
     def grant(self, purchase: Grant) -> Effect:
         """Credits that were paid, once."""
@@ -90,6 +97,23 @@ class Books:
             postings = customer_postings(user_id, customer_id, number(bought, "created"))
             self.ledger.keep_customer(user_id, customer_id, None)
             self.archive.write(postings)
+
+    def step(
+        self, kind: StepKind, terms: Terms, offer: str, at_s: int, currency: str, minor: int
+    ) -> None:
+        """A step of the funnel; counted before the event is answered, so none is lost."""
+        step = Step(
+            kind=kind,
+            prompt_id=terms.prompt_id,
+            user_id=terms.user_id,
+            at_ms=at_s * 1000,
+            trigger=terms.trigger,
+            tier=terms.from_tier,
+            offer=offer,
+            currency=currency,
+            minor=minor,
+        )
+        self.tell_steps([step])
 
     def tell(self, announcement: Announcement) -> None:
         """Whatever else the owner may want to know."""

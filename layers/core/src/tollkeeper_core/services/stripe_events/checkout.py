@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import payment_failed
+from tollkeeper_core.domain.funnel import StepKind
 from tollkeeper_core.domain.ledger import Grant
-from tollkeeper_core.domain.offers import PackTerms
+from tollkeeper_core.domain.offers import PackTerms, PlanTerms
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import (
     Action,
@@ -56,6 +57,8 @@ class Checkout:
             pack_grant(terms, purchase_id, paid_minor, event.created_s, self.books.clock())
         )
         self.books.keep_customer(terms.user_id, session)
+        currency = text(session, "currency")
+        self.books.step(StepKind.PAID, terms, terms.pack, event.created_s, currency, paid_minor)
         return effect
 
     def failed(self, event: Event) -> Effect:
@@ -79,8 +82,18 @@ class Checkout:
 
     def expired(self, event: Event) -> Effect:
         """Nobody paid, and nobody can any more."""
-        known = ours(event.subject.get("metadata"), self.books.stage)
-        return Effect.NOT_OURS if known is None else Effect.NOT_PAID
+        session = event.subject
+        metadata = ours(session.get("metadata"), self.books.stage)
+        if metadata is None:
+            return Effect.NOT_OURS
+        at_s = event.created_s
+        if text(session, "mode") == "payment":
+            pack = PackTerms.read(metadata)
+            self.books.step(StepKind.EXPIRED, pack, pack.pack, at_s, "", 0)
+        else:
+            plan = PlanTerms.read(metadata)
+            self.books.step(StepKind.EXPIRED, plan, plan.plan, at_s, "", 0)
+        return Effect.NOT_PAID
 
 
 def pack_grant(

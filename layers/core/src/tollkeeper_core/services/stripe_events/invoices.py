@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import payment_failed
+from tollkeeper_core.domain.funnel import StepKind
 from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.offers import PlanTerms
 from tollkeeper_core.services.stripe_events.books import Books
@@ -41,6 +42,8 @@ class Invoices:
         terms = self._terms(invoice)
         if terms is None:
             return Effect.NOT_OURS
+        if invoice.get("billing_reason") == "subscription_create":
+            self._first_paid(event, terms)
         if not terms.credit_nano or invoice.get("billing_reason") not in _BEGINS:
             return Effect.NOTHING
         lines = _periods(invoice)
@@ -60,6 +63,12 @@ class Invoices:
                 now_ms=self.books.clock(),
             )
         )
+
+    def _first_paid(self, event: Event, terms: PlanTerms) -> None:
+        """The purchase of a plan; a trial is none before it is paid, and a renewal is no other."""
+        minor, currency = number(event.subject, "amount_paid"), text(event.subject, "currency")
+        if minor:
+            self.books.step(StepKind.PAID, terms, terms.plan, event.created_s, currency, minor)
 
     def failed(self, event: Event) -> Effect:
         """The tier follows the subscription, which has its own event; the owner hears of this."""

@@ -1,0 +1,115 @@
+"""``tollkeeper report``: what the funnel came to, as tables, as JSON, or as a page."""
+
+import json
+import sys
+from argparse import ArgumentTypeError, Namespace
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from rich.table import Table
+from rich.text import Text
+from tollkeeper_core.adapters.redis_funnel import RedisFunnel
+from tollkeeper_core.adapters.step_bench import StepBench
+from tollkeeper_core.domain.funnel import FunnelSource, StepKind
+from tollkeeper_core.domain.record import RecordError
+from tollkeeper_core.services.analytics import Analytics, FunnelReport, Slice
+
+from infra.cli.connection import Connection
+from infra.cli.report_page import page
+from infra.cli.report_words import LABELS, money, percent
+from infra.cli.screen import console, progress, say
+
+_BAR = 40
+#: The counters go back 800 days (redis_keys).
+DAYS_MAX = 800
+
+
+def report(at: Connection, options: Namespace) -> int:
+    """Two requests to Redis; with ``--from-archive`` one, and the record of these days."""
+    loaded = at.admin.load()
+    if loaded is None:
+        raise RecordError("There is no configuration: nothing was sold here yet.")
+    calendar = loaded[1].settings.calendar
+    today = datetime.now(ZoneInfo(calendar.time_zone)).date()
+    last = options.last or today
+    first = options.first or last - timedelta(days=options.days - 1)
+    if not 0 <= (last - first).days < DAYS_MAX:
+        raise RecordError(f"Give 1 to {DAYS_MAX} days, the first before the last.")
+
+    def of(source: FunnelSource) -> FunnelReport:
+        return Analytics(source, calendar, today).funnel(first, last, options.by)
+
+    if options.from_archive:
+        with progress() as tell:
+            found = of(StepBench(at.record, tell))
+    else:
+        found = of(RedisFunnel(at.admin))
+    if options.html:
+        options.html.write_text(page(found, at.stage, datetime.now(UTC)), "utf-8")
+        say(f"✓ {options.html}", "green")
+    elif options.json:
+        sys.stdout.write(json.dumps(as_json(found), indent=2) + "\n")
+    else:
+        show(found)
+    return 0
+
+
+def a_count_of_days(text: str) -> int:
+    """For ``--days``. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= DAYS_MAX:
+        raise ArgumentTypeError(f"must be 1 to {DAYS_MAX}")
+    return int(text)
+
+
+def as_json(found: FunnelReport) -> dict[str, object]:
+    """Exact: minor units as integers, ratios as [numerator, denominator]."""
+    return {
+        "from": str(found.first),
+        "to": str(found.last),
+        "by": found.by,
+        "total": _slice_json(found.total),
+        "slices": [_slice_json(one) for one in found.slices],
+    }
+
+
+def _slice_json(one: Slice) -> dict[str, object]:
+    conversion = one.conversion
+    return {
+        "name": one.name,
+        "steps": {kind.value: one.steps[kind] for kind in StepKind},
+        "users": None if one.users is None else {k.value: n for k, n in one.users.items()},
+        "conversion": None
+        if conversion is None
+        else [one.steps[StepKind.PAID], one.steps[StepKind.PROMPT_SHOWN]],
+        "sales": {c: {"count": s.count, "minor": s.minor} for c, s in one.sales.items()},
+    }
+
+
+def show(found: FunnelReport) -> None:
+    """Tables and bars on the terminal."""
+    say(f"Funnel, {found.first} to {found.last}", "bold")
+    most = max(found.total.steps.values(), default=0)
+    funnel = Table(box=None, show_header=False, pad_edge=False)
+    for kind in StepKind:
+        count = found.total.steps[kind]
+        bar = "█" * (count * _BAR // most if most else 0)
+        funnel.add_row(LABELS[kind], Text(f"{count:,}", justify="right"), Text(bar, "cyan"))
+    console.print(funnel)
+    say(f"Conversion of prompts shown: {percent(found.total.conversion)}; {_sold(found.total)}")
+    table = Table(found.by, *(LABELS[kind] for kind in StepKind), "conversion", "paid")
+    for one in found.slices:
+        cells = [_cell(one, kind) for kind in StepKind]
+        table.add_row(*map(Text, (one.name, *cells, percent(one.conversion), _sold(one))))
+    console.print(table)
+    if any(one.users for one in found.slices):
+        say("In brackets: how many users these were.", "dim")
+
+
+def _sold(one: Slice) -> str:
+    told = [f"{paid} ({average} an order)" for paid, average in money(one.sales.items())]
+    return ", ".join(told) or "nothing paid"
+
+
+def _cell(one: Slice, kind: StepKind) -> str:
+    users = f" ({one.users[kind]:,})" if one.users else ""
+    return f"{one.steps[kind]:,}{users}"

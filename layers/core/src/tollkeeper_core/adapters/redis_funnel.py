@@ -1,0 +1,78 @@
+"""The funnel's counters in Redis."""
+
+from collections.abc import Sequence
+
+from tollkeeper_core.adapters import redis_keys as keys
+from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.adapters.scripts import script
+from tollkeeper_core.domain.funnel import Count, Counted, Step, StepKind, Users
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.periods import Periods, Window
+
+#: Of the script's keys, the one of the window at its limit.
+_WINDOW_KEYS = {Window.DAILY.value: "2", Window.WEEKLY.value: "3", Window.MONTHLY.value: "4"}
+
+
+class RedisFunnel:
+    """Implements funnel.FunnelStore and funnel.FunnelSource over a store's connection."""
+
+    def __init__(self, store: RedisStore) -> None:
+        self._store = store
+
+    def count_steps(self, steps: Sequence[tuple[Step, Periods]]) -> list[Counted]:
+        """See funnel.FunnelStore: one script a step, one request for all of them."""
+        if not steps:
+            return []
+        answers = self._store.run_many(
+            [
+                (
+                    script("step"),
+                    [
+                        keys.steps(step.user_id, step.prompt_id),
+                        *(keys.seen(step.user_id, period) for period in periods.ids),
+                        *map(keys.funnel, periods.ids),
+                    ],
+                    [
+                        step.kind.value,
+                        step.line(periods.ids),
+                        step.group,
+                        str(step.minor),
+                        _WINDOW_KEYS.get(step.trigger, "0")
+                        if step.kind is StepKind.LIMIT_REACHED
+                        else "0",
+                        str(keys.STEP_S),
+                        str(keys.FUNNEL_S),
+                    ],
+                )
+                for step, periods in steps
+            ]
+        )
+        return [_counted(answer) for answer in answers]
+
+    def counts(self, days: Sequence[str], periods: Sequence[str]) -> tuple[list[Count], Users]:
+        """See funnel.FunnelSource. One request."""
+        names = list(dict.fromkeys((*days, *periods)))
+        found = dict(zip(names, self._store.hashes([keys.funnel(n) for n in names]), strict=True))
+        counts = [
+            Count.of(
+                day,
+                field.removeprefix("count|"),
+                int(value),
+                int(found[day].get(f"minor|{field.removeprefix('count|')}", 0)),
+            )
+            for day in days
+            for field, value in sorted(found[day].items())
+            if field.startswith("count|")
+        ]
+        users = {
+            (period, kind): int(found[period].get(f"users|{kind}", 0))
+            for period in periods
+            for kind in StepKind
+        }
+        return counts, users
+
+
+def _counted(answer: object) -> Counted:
+    if not isinstance(answer, str) or answer[:1] not in {"0", "1"}:
+        raise LedgerUnavailableError(f"step: {answer}")  # an error in place of an answer
+    return Counted(answer[1:], first_of_period=answer[0] == "1")

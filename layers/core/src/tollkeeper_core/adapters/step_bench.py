@@ -1,0 +1,96 @@
+"""The record of steps, deduplicated and added up in a temporary SQLite file: memory stays flat."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
+from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tollkeeper_core.adapters.record import S3Record
+from tollkeeper_core.domain.funnel import Count, StepKind, Users
+from tollkeeper_core.domain.record import Progress, RecordError
+
+_SCHEMA = """
+CREATE TABLE steps (
+  id TEXT PRIMARY KEY, user_id TEXT NOT NULL, step TEXT NOT NULL, "trigger" TEXT NOT NULL,
+  tier TEXT NOT NULL, offer TEXT NOT NULL, currency TEXT NOT NULL, minor INTEGER NOT NULL,
+  day TEXT NOT NULL, week TEXT NOT NULL, month TEXT NOT NULL
+) WITHOUT ROWID;
+"""
+_FIELDS = (
+    *("id", "user_id", "step", "trigger", "tier", "offer"),
+    *("currency", "minor", "day", "week", "month"),
+)
+_ADD = f"INSERT OR IGNORE INTO steps VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+_COUNTS = """
+SELECT step, "trigger", tier, offer, currency, count(*), sum(minor) FROM steps WHERE day = ?
+GROUP BY step, "trigger", tier, offer, currency
+"""
+_COLUMNS = {"d": "day", "w": "week", "m": "month"}
+#: A week or month of which only some days are asked for begins or ends at most this far away.
+_MARGIN_DAYS = 31
+_OBJECTS = 500
+_CACHE_KIB = 32 * 1024
+
+
+class StepBench:
+    """Implements funnel.FunnelSource over the archive."""
+
+    def __init__(self, record: S3Record, progress: Progress) -> None:
+        self._record, self._progress = record, progress
+
+    def counts(self, days: Sequence[str], periods: Sequence[str]) -> tuple[list[Count], Users]:
+        """See funnel.FunnelSource. Raises RecordError for a line that is no step."""
+        with TemporaryDirectory(prefix="tollkeeper-") as folder:
+            db = sqlite3.connect(Path(folder) / "steps.sqlite")
+            try:
+                for pragma in ("journal_mode = OFF", f"cache_size = -{_CACHE_KIB}"):
+                    db.execute(f"PRAGMA {pragma}")
+                db.executescript(_SCHEMA)
+                self._read(db, days)
+                return _counts(db, days), _users(db, periods)
+            finally:
+                db.close()
+
+    def _read(self, db: sqlite3.Connection, days: Sequence[str]) -> None:
+        first, last = (date.fromisoformat(day.removeprefix("d:")) for day in (days[0], days[-1]))
+        around = (last - first).days + 2 * _MARGIN_DAYS + 1
+        every = [f"{first + timedelta(days=n - _MARGIN_DAYS)}" for n in range(around)]
+        done, found = 0, self._record.step_names(every)
+        while names := list(islice(found, _OBJECTS)):
+            for _, lines in self._record.read(names):
+                db.executemany(_ADD, map(_row, lines))
+                done += 1
+            self._progress("read", done)
+
+
+def _row(line: str) -> list[object]:
+    try:
+        found = json.loads(line)
+        return [found[name] for name in _FIELDS]
+    except (ValueError, KeyError, TypeError):
+        raise RecordError(f"this line of the archive is no step: {line[:200]}") from None
+
+
+def _counts(db: sqlite3.Connection, days: Iterable[str]) -> list[Count]:
+    return [
+        Count(day, StepKind(kind), trigger, tier, offer, currency, count, minor)
+        for day in days
+        for kind, trigger, tier, offer, currency, count, minor in db.execute(_COUNTS, (day,))
+    ]
+
+
+def _users(db: sqlite3.Connection, periods: Iterable[str]) -> Users:
+    users: dict[tuple[str, StepKind], int] = {}
+    for period in periods:
+        column = _COLUMNS[period[0]]
+        found = dict(
+            db.execute(
+                f"SELECT step, count(DISTINCT user_id) FROM steps WHERE {column} = ? GROUP BY step",  # noqa: S608
+                (period,),
+            )
+        )
+        users |= {(period, kind): found.get(kind.value, 0) for kind in StepKind}
+    return users

@@ -1,0 +1,182 @@
+"""The way from a limit to a purchase: one step of one prompt, counted once (docs/funnel.md).
+
+A step's identity is its prompt and its kind. Whoever tells of it may do so again, late and out of
+order: what was told first counts, and every later word on it gets that one for an answer.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Protocol, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from tollkeeper_core.domain.config import NAME
+from tollkeeper_core.domain.links import LinkReason
+from tollkeeper_core.domain.periods import Periods, Window
+
+#: A step that is told later than this after it came about is not counted: by then nobody could tell
+#: any more whether it was counted before (redis_keys.STEP_S is longer). Usage waits in the queue
+#: for 14 days at most, and for 14 more in the dead-letter queue.
+STEP_AGE_MS_MAX = 30 * 86_400_000
+
+#: No link had a reason, or one of the app's own: the user came by themselves.
+BUTTON = "button"
+#: The call itself is larger than what any window would leave.
+CALL = "call"
+
+_MINOR_MAX = 10**12
+
+
+class StepKind(StrEnum):
+    """In the order in which they come about. The last ends a checkout that nobody paid."""
+
+    LIMIT_REACHED = "limit_reached"
+    PROMPT_SHOWN = "prompt_shown"
+    OPTION_CLICKED = "option_clicked"
+    CHECKOUT_OPENED = "checkout_opened"
+    PAID = "paid"
+    EXPIRED = "expired"
+
+
+_Name = Annotated[str, StringConstraints(pattern=rf"^({NAME})?$")]
+
+
+class Step(BaseModel):
+    """One step. ``offer``: the pack or plan; ``minor`` of ``currency``: what was paid;
+    ``resets_ms``: when the limit that was reached begins anew, 0 where there is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: StepKind
+    prompt_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
+    user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
+    at_ms: Annotated[int, Field(ge=0)]
+    trigger: Annotated[str, StringConstraints(pattern=r"^[a-z]{0,20}$")]
+    tier: _Name = ""
+    offer: _Name = ""
+    currency: Annotated[str, StringConstraints(pattern=r"^([a-z]{3})?$")] = ""
+    minor: Annotated[int, Field(ge=0, le=_MINOR_MAX)] = 0
+    resets_ms: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def group(self) -> str:
+        """What it is counted under, as a field of the day's counters: a name holds no bar."""
+        return "|".join((self.kind, self.trigger, self.tier, self.offer, self.currency))
+
+    def line(self, period_ids: Sequence[str]) -> str:
+        """Its line of the record, in the periods in which it counts."""
+        day, week, month = period_ids
+        told = {
+            "kind": "step",
+            "id": f"{self.prompt_id}:{self.kind}",
+            "step": self.kind.value,
+            **self.model_dump(exclude={"kind"}),
+            "day": day,
+            "week": week,
+            "month": month,
+        }
+        return step_line(told)
+
+
+def step_line(told: Mapping[str, object]) -> str:
+    """A step as the record keeps it."""
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+#: Takes steps that came about.
+TellSteps = Callable[[Sequence[Step]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """``line``: the step as it was told first. ``first_of_period``: no other prompt of this user
+    began before it at this limit in this period.
+    """
+
+    line: str
+    first_of_period: bool
+
+
+class FunnelStore(Protocol):
+    """The live counters. Raises LedgerUnavailableError."""
+
+    def count_steps(self, steps: Sequence[tuple[Step, Periods]]) -> list[Counted]:
+        """Count each once, in one request; the answer to a repetition is the first one."""
+        ...
+
+
+class StepArchive(Protocol):
+    """The record of steps."""
+
+    def write_steps(self, lines: Sequence[str]) -> None:
+        """Durably, before it returns; the same lines twice are harmless."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many steps of one group there were on one day, and what was paid with them."""
+
+    day: str
+    kind: StepKind
+    trigger: str
+    tier: str
+    offer: str
+    currency: str
+    count: int
+    minor: int
+
+    @classmethod
+    def of(cls, day: str, group: str, count: int, minor: int) -> Self:
+        """From the name of a group (Step.group)."""
+        kind, trigger, tier, offer, currency = group.split("|")
+        return cls(day, StepKind(kind), trigger, tier, offer, currency, count, minor)
+
+
+#: Unique users by (id of a day, week or month; kind of step).
+Users = Mapping[tuple[str, StepKind], int]
+
+
+class FunnelSource(Protocol):
+    """What was counted, from wherever it is kept."""
+
+    def counts(self, days: Sequence[str], periods: Sequence[str]) -> tuple[list[Count], Users]:
+        """Of these days, and the unique users of these periods."""
+        ...
+
+
+def trigger_of(reason: LinkReason | None) -> str:
+    """What led to a prompt: a window's name, ``call``, or ``button``."""
+    if reason is None:
+        return BUTTON
+    if reason.window in _WINDOWS:
+        return str(reason.window)
+    return CALL if reason.code in {"limit_reached", "hard_limit_reached"} else BUTTON
+
+
+def step_message(step: Step) -> str:
+    """A message of the usage queue."""
+    return f"{_HEAD}{step.model_dump_json()}}}"
+
+
+def is_step_message(body: str) -> bool:
+    """Whether a message of the usage queue tells of a step rather than of usage."""
+    return body.startswith(_HEAD)
+
+
+def read_step_message(body: str) -> Step:
+    """The inverse of step_message. Raises ValidationError."""
+    return _Message.model_validate_json(body).step
+
+
+_HEAD = '{"step":'
+_WINDOWS = frozenset(window.value for window in Window)
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    step: Step

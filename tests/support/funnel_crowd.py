@@ -1,0 +1,94 @@
+"""Simulated users on their way through the funnel, with the count that the crowd keeps itself."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tollkeeper_core.domain.funnel import Step, StepKind
+from tollkeeper_core.domain.periods import Calendar, periods_at
+
+DAY_MS = 86_400_000
+#: How far those who are left go on to the next step.
+_GOES_ON = {
+    StepKind.LIMIT_REACHED: 0.7,
+    StepKind.PROMPT_SHOWN: 0.4,
+    StepKind.OPTION_CLICKED: 0.9,
+    StepKind.CHECKOUT_OPENED: 0.6,
+    StepKind.PAID: 0.0,
+}
+_PRICES = {"starter": (500, "usd"), "plus": (2000, "usd"), "kanso": (780, "jpy")}
+_TIERS = ("free", "pro")
+_TRIGGERS = ("daily", "weekly", "monthly")
+
+
+@dataclass
+class Crowd:
+    """``steps``: what comes about. ``lost``: steps that never reach the queue: nobody can count
+    them, so they count nowhere.
+    """
+
+    users: int
+    first_ms: int
+    seed: int
+    calendar: Calendar = field(default_factory=Calendar)
+    days: int = 28
+    groups: Counter[tuple[str, str]] = field(default_factory=Counter)
+    minor: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seen: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    reached: set[tuple[str, str, str]] = field(default_factory=set)
+    lost: int = 0
+
+    def steps(self) -> Iterator[Step]:
+        """Each once, as it came about."""
+        chance = random.Random(self.seed)
+        for user in range(self.users):
+            for prompt in range(chance.choice((1, 1, 1, 2, 3))):
+                yield from self._prompt(chance, f"user {user} é", f"prm_{user}_{prompt}")
+
+    def _prompt(self, chance: random.Random, user_id: str, prompt_id: str) -> Iterator[Step]:
+        at_ms = self.first_ms + chance.randrange(self.days * DAY_MS)
+        tier, offer = chance.choice(_TIERS), chance.choice(list(_PRICES))
+        trigger = chance.choice(_TRIGGERS)
+        price, currency = _PRICES[offer]
+        for kind, goes_on in _GOES_ON.items():
+            paid = kind is StepKind.PAID
+            named = kind not in {StepKind.LIMIT_REACHED, StepKind.PROMPT_SHOWN}
+            step = Step(
+                kind=kind,
+                prompt_id=prompt_id,
+                user_id=user_id,
+                at_ms=at_ms,
+                trigger=trigger,
+                tier=tier,
+                offer=offer if named else "",
+                currency=currency if paid else "",
+                minor=price + chance.randrange(100) if paid else 0,
+            )
+            if not paid and chance.random() < 0.02:
+                self.lost += 1
+            else:
+                self._note(step)
+                yield step
+            if chance.random() >= goes_on:
+                return
+            at_ms += chance.randrange(600_000)
+
+    def _note(self, step: Step) -> None:
+        periods = periods_at(self.calendar, step.at_ms)
+        day, _, _ = periods.ids
+        self.groups[day, step.group] += 1
+        self.minor[day, step.group] += step.minor
+        for period in periods.ids:
+            self.seen[period, step.kind].add(step.user_id)
+        if step.kind is StepKind.LIMIT_REACHED:
+            window = {"daily": 0, "weekly": 1, "monthly": 2}[step.trigger]
+            self.reached.add((step.user_id, step.trigger, periods.ids[window]))
+
+
+def deliveries(steps: list[Step], seed: int) -> list[Step]:
+    """Each one to three times, all of it in any order."""
+    chance = random.Random(seed)
+    mixed = [step for step in steps for _ in range(chance.choice((1, 1, 1, 2, 3)))]
+    chance.shuffle(mixed)
+    return mixed

@@ -1,0 +1,140 @@
+"""Who tells of which step, and when."""
+
+from typing import Any
+
+import pytest
+from tollkeeper_core.domain.billing import BillingError
+from tollkeeper_core.domain.funnel import Step, StepKind, trigger_of
+from tollkeeper_core.domain.links import LinkReason
+from tollkeeper_core.domain.problems import Problem
+
+from tests.support.upgrade import NOW_MS, STAGE, Upgrade
+from tests.support.webhook import (
+    COMPLETED,
+    CREDIT_PLAN,
+    NOW_S,
+    PACK,
+    Webhook,
+    event,
+    invoice,
+    session,
+)
+
+PAGE = "https://page.example"
+
+
+def kinds(steps: list[Step]) -> list[str]:
+    return [step.kind.value for step in steps]
+
+
+def test_a_page_that_is_shown_and_a_checkout_that_opens() -> None:
+    up = Upgrade()
+    token = up.blocked_token()
+    up.service.page(token)
+    up.service.start_checkout(token, "pack", "plus", PAGE)
+    assert kinds(up.steps) == ["prompt_shown", "option_clicked", "checkout_opened"]
+    assert up.steps[2] == Step(
+        kind=StepKind.CHECKOUT_OPENED,
+        prompt_id="prm_1",
+        user_id="ada",
+        at_ms=NOW_MS,
+        trigger="daily",
+        tier="free",
+        offer="plus",
+    )
+
+
+def test_what_is_not_for_sale_was_not_chosen() -> None:
+    up = Upgrade()
+    with pytest.raises(Problem):
+        up.service.start_checkout(up.token(), "pack", "gold", PAGE)
+    assert up.steps == []
+
+
+def test_a_checkout_that_does_not_open_was_chosen_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    up = Upgrade()
+
+    def away(*_: Any) -> Any:
+        raise BillingError("away")
+
+    monkeypatch.setattr(up.billing, "create_checkout", away)
+    with pytest.raises(BillingError):
+        up.service.start_checkout(up.token(), "plan", "pro_monthly", PAGE)
+    assert [(s.kind.value, s.offer, s.trigger) for s in up.steps] == [
+        ("option_clicked", "pro_monthly", "button")
+    ]
+
+
+def test_the_terms_carry_the_cause_to_the_payment() -> None:
+    up = Upgrade()
+    up.service.start_checkout(up.blocked_token(), "pack", "starter", PAGE)
+    (request,) = up.billing.requests
+    webhook = Webhook()
+    webhook(event("checkout.session.completed", session(metadata=dict(request.metadata))))
+    (paid,) = webhook.steps
+    assert (paid.kind, paid.trigger, paid.tier, paid.offer) == (
+        StepKind.PAID,
+        "daily",
+        "free",
+        "starter",
+    )
+    assert (paid.minor, paid.currency, paid.at_ms) == (500, "usd", NOW_S * 1000)
+
+
+def test_every_delivery_tells_again_for_the_last_may_have_died() -> None:
+    webhook = Webhook()
+    webhook(COMPLETED)
+    webhook(COMPLETED)
+    assert len(webhook.steps) == 2
+    assert webhook.steps[0] == webhook.steps[1]
+
+
+def test_nothing_is_paid_before_it_is() -> None:
+    webhook = Webhook()
+    webhook(event("checkout.session.completed", session(payment_status="unpaid")))
+    webhook(event("checkout.session.async_payment_failed", session()))
+    assert webhook.steps == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "paid"),
+    [
+        ({}, 1200),
+        ({"amount_paid": 0}, None),
+        ({"billing_reason": "subscription_cycle"}, None),
+        ({"billing_reason": "subscription_update"}, None),
+    ],
+)
+def test_a_plan_is_bought_with_its_first_paid_invoice(changes: Any, paid: int | None) -> None:
+    webhook = Webhook()
+    webhook(event("invoice.paid", invoice(CREDIT_PLAN, **changes)))
+    assert [step.minor for step in webhook.steps] == ([] if paid is None else [paid])
+
+
+@pytest.mark.parametrize(
+    ("mode", "terms", "offer"),
+    [("payment", PACK, "starter"), ("subscription", CREDIT_PLAN, "pro_monthly")],
+)
+def test_a_checkout_that_nobody_paid_expires(mode: str, terms: Any, offer: str) -> None:
+    webhook = Webhook()
+    over = session(mode=mode, metadata=terms.metadata(STAGE))
+    webhook(event("checkout.session.expired", over))
+    assert [(s.kind, s.offer, s.prompt_id) for s in webhook.steps] == [
+        (StepKind.EXPIRED, offer, "prm_1")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "trigger"),
+    [
+        (None, "button"),
+        (LinkReason("limit_reached", "weekly", NOW_MS), "weekly"),
+        (LinkReason("hard_limit_reached", "daily", NOW_MS), "daily"),
+        (LinkReason("limit_reached"), "call"),
+        (LinkReason("low_balance"), "button"),
+    ],
+)
+def test_what_led_to_a_prompt(reason: LinkReason | None, trigger: str) -> None:
+    assert trigger_of(reason) == trigger
