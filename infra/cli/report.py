@@ -6,6 +6,7 @@ from argparse import ArgumentTypeError, Namespace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 from tollkeeper_core.adapters.redis_funnel import RedisFunnel
@@ -19,6 +20,14 @@ from infra.cli.report_page import page
 from infra.cli.report_words import LABELS, money, percent
 from infra.cli.screen import console, progress, say
 
+_SHORT = {
+    StepKind.LIMIT_REACHED: "limits",
+    StepKind.PROMPT_SHOWN: "shown",
+    StepKind.OPTION_CLICKED: "clicked",
+    StepKind.CHECKOUT_OPENED: "opened",
+    StepKind.PAID: "paid",
+    StepKind.EXPIRED: "expired",
+}
 _BAR = 40
 #: The counters go back 800 days (redis_keys).
 DAYS_MAX = 800
@@ -96,10 +105,14 @@ def show(found: FunnelReport) -> None:
         funnel.add_row(LABELS[kind], Text(f"{count:,}", justify="right"), Text(bar, "cyan"))
     console.print(funnel)
     say(f"Conversion of prompts shown: {percent(found.total.conversion)}; {_sold(found.total)}")
-    table = Table(found.by, *(LABELS[kind] for kind in StepKind), "conversion", "paid")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(found.by, no_wrap=True)
+    for heading in (*_SHORT.values(), "conv.", "sales"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for one in found.slices:
         cells = [_cell(one, kind) for kind in StepKind]
-        table.add_row(*map(Text, (one.name, *cells, percent(one.conversion), _sold(one))))
+        sales = "\n".join(paid for paid, _ in money(one.sales.items())) or "–"
+        table.add_row(*map(Text, (one.name, *cells, percent(one.conversion), sales)))
     console.print(table)
     if any(one.users for one in found.slices):
         say("In brackets: how many users these were.", "dim")
@@ -111,5 +124,5 @@ def _sold(one: Slice) -> str:
 
 
 def _cell(one: Slice, kind: StepKind) -> str:
-    users = f" ({one.users[kind]:,})" if one.users else ""
+    users = f"\n({one.users[kind]:,})" if one.users else ""
     return f"{one.steps[kind]:,}{users}"

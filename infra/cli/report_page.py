@@ -17,11 +17,11 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--back); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", sans-serif; }
-main { max-width: 1000px; margin: 0 auto; padding: 40px 20px; }
+main { max-width: 1080px; margin: 0 auto; padding: 40px 20px; }
 h1 { font-size: 26px; margin: 0; letter-spacing: -.02em; }
 h2 { font-size: 16px; margin: 0 0 16px; }
 .sub { color: var(--soft); margin: 4px 0 28px; }
-.figures { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); }
+.figures { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(160px, 1fr)); }
 section, .figure { background: var(--paper); border: 1px solid var(--line); border-radius: 14px;
   padding: 20px 22px; }
 section { margin-top: 20px; overflow-x: auto; }
@@ -33,11 +33,11 @@ svg text { fill: var(--ink); font: 13px system-ui, sans-serif; font-variant-nume
 svg .soft { fill: var(--soft); } svg .bar { fill: var(--bar); } svg .faint { fill: var(--faint); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th { color: var(--soft); font-size: 12px; font-weight: 600; }
-th, td { text-align: right; padding: 8px 10px; border-bottom: 1px solid var(--line);
+th, td { text-align: right; vertical-align: top; padding: 8px; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 tr:last-child td { border-bottom: 0; }
-td small { color: var(--soft); }
+td small { display: block; color: var(--soft); font-size: 12px; }
 """
 
 _ROW, _LEFT, _WIDTH, _RIGHT = 40, 150, 940, 150
@@ -141,7 +141,7 @@ def _table(found: FunnelReport) -> str:
 def _row(one: Slice) -> str:
     cells = "".join(
         f"<td>{one.steps[kind]:,}"
-        + (f" <small>{one.users[kind]:,}</small>" if one.users else "")
+        + (f"<small>{one.users[kind]:,}</small>" if one.users else "")
         + "</td>"
         for kind in StepKind
     )

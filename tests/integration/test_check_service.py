@@ -161,6 +161,8 @@ def test_a_block_tells_of_the_limit_and_an_allowed_call_of_nothing(make: Make) -
     assert steps[0] == steps[1]
     assert (steps[0].prompt_id, steps[0].user_id) == (claims.prompt_id, "ada")
     assert (steps[0].trigger, steps[0].tier, steps[0].at_ms) == ("daily", "free", NOW_MS)
+    assert claims.reason is not None
+    assert steps[0].resets_ms == claims.reason.resets_ms
 
 
 def test_an_unknown_model_is_blocked_or_priced_at_the_ceiling_and_counted(make: Make) -> None:

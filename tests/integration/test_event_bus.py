@@ -12,7 +12,6 @@ from jsonschema import Draft202012Validator, FormatChecker
 from tollkeeper_core.adapters.event_bus import EventBus
 from tollkeeper_core.domain.announcements import Announcement, AnnouncementError, limit_reached
 from tollkeeper_core.domain.funnel import Step, StepKind
-from tollkeeper_core.domain.periods import Calendar, periods_at
 
 from tests.support.stage import REGION
 from tests.support.upgrade import NOW_MS, STAGE
@@ -90,8 +89,9 @@ def told() -> list[Announcement]:
         at_ms=NOW_MS,
         trigger="daily",
         tier="free",
+        resets_ms=NOW_MS + 43_200_000,
     )
-    return [*webhook.bus.told, limit_reached(limit, periods_at(Calendar(), NOW_MS).daily)]
+    return [*webhook.bus.told, limit_reached(limit)]
 
 
 def test_a_rule_of_the_owners_hears_each_kind_in_its_documented_shape(

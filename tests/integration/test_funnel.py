@@ -101,60 +101,6 @@ def step(kind: StepKind = StepKind.LIMIT_REACHED, prompt: str = "prm_1", **more:
     return Step(kind=kind, prompt_id=prompt, **(told | more))
 
 
-def test_ten_thousand_users_are_what_the_crowd_counted(funnel: Funnel) -> None:
-    crowd = Crowd(users=10_000, first_ms=FIRST_MS, seed=6, calendar=CALENDAR)
-    sent = deliveries(list(crowd.steps()), seed=7)
-    assert crowd.lost > 100
-
-    for first in range(0, len(sent), 500):
-        funnel.deliver(sent[first : first + 500])
-
-    days = [f"d:{FIRST + timedelta(days=n - 1)}" for n in range(32)]
-    periods = sorted({period for period, _ in crowd.seen})
-    for source in funnel.sources:
-        counts, users = source.counts(days, periods)
-        found = {(c.day, _group(c)): (c.count, c.minor) for c in counts}
-        assert found == {at: (n, crowd.minor[at]) for at, n in crowd.groups.items()}
-        assert users == {
-            (period, kind): len(crowd.seen.get((period, kind), ()))
-            for period in periods
-            for kind in StepKind
-        }
-    assert len({told.id for told in funnel.bus.told}) == len(crowd.reached)
-    _same_report(funnel, crowd)
-
-
-def _group(count: Any) -> str:
-    return "|".join((count.kind, count.trigger, count.tier, count.offer, count.currency))
-
-
-def _same_report(funnel: Funnel, crowd: Crowd) -> None:
-    paid: Counter[str] = Counter()
-    minor: Counter[str] = Counter()
-    steps: Counter[str] = Counter()
-    for (day, group), n in crowd.groups.items():
-        kind, _, _, _, currency = group.split("|")
-        steps[kind] += n
-        if kind == StepKind.PAID:
-            paid[currency] += n
-            minor[currency] += crowd.minor[day, group]
-    first = FIRST - timedelta(days=1)
-    reports = [
-        Analytics(source, CALENDAR, LAST).funnel(first, LAST, "week") for source in funnel.sources
-    ]
-    assert reports[0] == reports[1]
-    total = reports[0].total
-    assert total.steps == steps
-    assert total.conversion == Fraction(steps[StepKind.PAID], steps[StepKind.PROMPT_SHOWN])
-    assert {c: s.average_minor for c, s in total.sales.items()} == {
-        c: Fraction(minor[c], n) for c, n in paid.items()
-    }
-    assert reports[0].slices[1].users == {
-        kind: len(crowd.seen.get((f"w:{FIRST}", kind), ())) for kind in StepKind
-    }
-    assert reports[0].slices[0].users is None  # of that week one day alone was asked for
-
-
 def test_the_report_is_one_request(funnel: Funnel, redis: RedisStack) -> None:
     funnel.deliver([step()])
     redis.reset_stats()
@@ -164,10 +110,14 @@ def test_the_report_is_one_request(funnel: Funnel, redis: RedisStack) -> None:
 
 def test_a_repetition_gets_the_first_word_and_changes_nothing(funnel: Funnel) -> None:
     first, again = step(), step(at_ms=FIRST_MS + 5 * DAY_MS, tier="pro")
-    answers = [funnel.deliver([first]), funnel.deliver([again])]
-    assert answers[0] == answers[1]
-    counts, _ = funnel.redis.counts([f"d:{FIRST + timedelta(days=n)}" for n in range(9)], [])
-    assert [(c.day, c.tier, c.count) for c in counts] == [("d:2026-10-26", "free", 1)]
+    other = step(prompt="prm_2", trigger="weekly")
+    assert funnel.deliver([first, other])[0] == funnel.deliver([again])[0]
+    for source in funnel.sources:  # the record has it in two objects
+        counts, _ = source.counts([f"d:{FIRST + timedelta(days=n)}" for n in range(9)], [])
+        assert sorted((c.day, c.trigger, c.tier, c.count) for c in counts) == [
+            ("d:2026-10-26", "daily", "free", 1),
+            ("d:2026-10-26", "weekly", "free", 1),
+        ]
 
 
 @pytest.mark.parametrize("broken", ["archive", "bus"])
@@ -298,3 +248,57 @@ def test_the_queue_holds_both_and_each_message_has_its_own_outcome(
 
 def _always(service: Any) -> Callable[[object], Any]:
     return lambda _count: service
+
+
+def test_ten_thousand_users_are_what_the_crowd_counted(funnel: Funnel) -> None:
+    crowd = Crowd(users=10_000, first_ms=FIRST_MS, seed=6, calendar=CALENDAR)
+    sent = deliveries(list(crowd.steps()), seed=7)
+    assert crowd.lost > 100
+
+    for first in range(0, len(sent), 500):
+        funnel.deliver(sent[first : first + 500])
+
+    days = [f"d:{FIRST + timedelta(days=n - 1)}" for n in range(32)]
+    periods = sorted({period for period, _ in crowd.seen})
+    for source in funnel.sources:
+        counts, users = source.counts(days, periods)
+        found = {(c.day, _group(c)): (c.count, c.minor) for c in counts}
+        assert found == {at: (n, crowd.minor[at]) for at, n in crowd.groups.items()}
+        assert users == {
+            (period, kind): len(crowd.seen.get((period, kind), ()))
+            for period in periods
+            for kind in StepKind
+        }
+    assert len({told.id for told in funnel.bus.told}) == len(crowd.reached)
+    _same_report(funnel, crowd)
+
+
+def _group(count: Any) -> str:
+    return "|".join((count.kind, count.trigger, count.tier, count.offer, count.currency))
+
+
+def _same_report(funnel: Funnel, crowd: Crowd) -> None:
+    paid: Counter[str] = Counter()
+    minor: Counter[str] = Counter()
+    steps: Counter[str] = Counter()
+    for (day, group), n in crowd.groups.items():
+        kind, _, _, _, currency = group.split("|")
+        steps[kind] += n
+        if kind == StepKind.PAID:
+            paid[currency] += n
+            minor[currency] += crowd.minor[day, group]
+    first = FIRST - timedelta(days=1)
+    reports = [
+        Analytics(source, CALENDAR, LAST).funnel(first, LAST, "week") for source in funnel.sources
+    ]
+    assert reports[0] == reports[1]
+    total = reports[0].total
+    assert total.steps == steps
+    assert total.conversion == Fraction(steps[StepKind.PAID], steps[StepKind.PROMPT_SHOWN])
+    assert {c: s.average_minor for c, s in total.sales.items()} == {
+        c: Fraction(minor[c], n) for c, n in paid.items()
+    }
+    assert reports[0].slices[1].users == {
+        kind: len(crowd.seen.get((f"w:{FIRST}", kind), ())) for kind in StepKind
+    }
+    assert reports[0].slices[0].users is None  # of that week one day alone was asked for

@@ -3,6 +3,7 @@
 from tests.mutants.billing import BILLING_MUTANTS
 from tests.mutants.claims import CLAIM_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
+from tests.mutants.funnel import FUNNEL_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.sdk import SDK_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
@@ -15,5 +16,6 @@ MUTANTS = (
     *SERVICE_MUTANTS,
     *WEBHOOK_MUTANTS,
     *BILLING_MUTANTS,
+    *FUNNEL_MUTANTS,
     *SDK_MUTANTS,
 )

@@ -61,8 +61,8 @@ CONSUMER = (
         name="outcomes-mixed-up",
         harm="The wrong message of a batch is deleted: one is lost, one comes for ever.",
         file="functions/log_usage/app.py",
-        find='(record["messageId"] for record in records)',
-        replace='(record["messageId"] for record in reversed(records))',
+        find="outcomes |= zip(usage, settled, strict=True)",
+        replace="outcomes |= zip(reversed(usage), settled, strict=True)",
         tests=(SETTLE,),
     ),
     Mutant(

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tollkeeper_core.domain.billing import BillingError
 from tollkeeper_core.domain.funnel import Step, StepKind, trigger_of
+from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.problems import Problem
 
@@ -42,6 +43,13 @@ def test_a_page_that_is_shown_and_a_checkout_that_opens() -> None:
         tier="free",
         offer="plus",
     )
+
+
+def test_a_link_whose_purchase_is_paid_shows_no_prompt() -> None:
+    up = Upgrade()
+    up.ledger.grant(Grant("ada", "pi_1", "starter", 1, 500, "usd", None, "prm_1", NOW_MS))
+    up.service.page(up.token())
+    assert up.steps == []
 
 
 def test_what_is_not_for_sale_was_not_chosen() -> None:
