@@ -6,7 +6,7 @@ secret that an app does not have stays with the functions: no block here carries
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem
@@ -58,7 +59,7 @@ class Direct:
         self._configs = ConfigCache(store, _nothing_in_hand, _clock)
         self._authorization = f"Bearer {api_key}"
         rates, outage = CachedRates(GenaiPrices(), store), OutagePolicy(_clock)
-        self._check = Check(store, self._configs, rates, _NoLinks(), outage, _clock, count)
+        self._check = Check(store, self._configs, rates, _NoLinks(), outage, _clock, count, _untold)
         self._read_usage = ReadUsage(store, self._configs, _clock)
 
     def check(self, body: bytes) -> Reply:
@@ -99,6 +100,11 @@ def _reply(answer: Callable[[], dict[str, Any]]) -> Reply:
         status, content_type, body = problem.status, CONTENT_TYPE, problem.as_json()
     text = json.dumps(body, separators=(",", ":"), ensure_ascii=False)
     return Reply(int(status), content_type, text.encode())
+
+
+def _untold(steps: Sequence[Step]) -> None:
+    """A TellSteps: the queue is the functions' too, and a block without a link is no prompt."""
+    del steps
 
 
 def _nothing_in_hand() -> Config:
