@@ -60,15 +60,21 @@ tests/typing/node_modules/.done: tests/typing/package-lock.json
 	  cd tests/typing && npm ci --silent --no-audit --no-fund && touch node_modules/.done; \
 	else echo "there is no npm: the test of the types that pyright sees is skipped"; fi
 
+# The React hook of the examples: its test needs React, a bundler and a compiler.
+examples/react/node_modules/.done: examples/react/package-lock.json
+	@if command -v npm >/dev/null; then \
+	  cd examples/react && npm ci --silent --no-audit --no-fund && touch node_modules/.done; \
+	else echo "there is no npm: the test of the React hook is skipped"; fi
+
 .PHONY: setup
-setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-docs/.done tests/typing/node_modules/.done ## Install everything that the other targets need
+setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-docs/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Install everything that the other targets need
 
 .PHONY: dev
 dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
 	@$(BIN)/python -m infra.local $(ARGS)
 
 .PHONY: test
-test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done ## Run all tests (ARGS="-k name" for some)
+test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Run all tests (ARGS="-k name" for some)
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest $(ARGS)
 

@@ -156,6 +156,8 @@ def test_no_ai_spend_is_in_anything_that_an_end_user_receives(page: Page, lang: 
         texts |= {figure, figure.replace(".", ""), figure.replace(".", ",")}
     for answer in answers:
         received = f"{answer.headers} {answer.body}".replace(token, "").replace(paid, "")
+        # Also as a language would write it: 6,271,184.90 or 6.271.184,90.
+        received += re.sub(r"(?<=[0-9])[.,\s](?=[0-9])", "", received)
         assert [text for text in texts if text in received] == []
 
 
