@@ -59,6 +59,8 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "credits": balances(found.usage, words),
         "packs": [_pack(name, pack, found.config, words) for name, pack in found.packs],
         "plans": [_plan(name, plan, found, words) for name, plan in found.plans],
+        "smaller": [_smaller(name, plan, found, words) for name, plan in found.smaller_plans],
+        "change": _change(found, words),
         "hard": _hard_window(found),
         "blocked": found.claims.reason is not None,
         "subscribed": bool(found.account.subscriptions and found.account.customer_id),
@@ -70,8 +72,11 @@ def thanks(config: Config, chosen: Mapping[str, str], words: Words) -> str:
     pack, plan = config.packs.get(chosen.get("pack", "")), config.plans.get(chosen.get("plan", ""))
     if pack is not None:
         return _pack_thanks(pack, config, words)
+    later = config.plans.get(chosen.get("later", ""))
     if plan is not None:
         return words.say("plan_active", plan=plan.label)
+    if later is not None:
+        return words.say("smaller_thanks", plan=later.label)
     return words.say("arrived")
 
 
@@ -189,6 +194,34 @@ def _plan(name: str, plan: Plan, found: UpgradePage, words: Words) -> dict[str, 
         "max_quantity": 1,
         "amount": None,
     }
+
+
+def _smaller(name: str, plan: Plan, found: UpgradePage, words: Words) -> dict[str, Any]:
+    """A plan for less: it has no trial, and what it gives is known to be less."""
+    more = [words.say("smaller_detail")]
+    if plan.included_credit_usd:
+        more.append(words.say("credit_included"))
+    thanks = words.say("smaller_thanks", plan=plan.label)
+    offer = _plan(name, plan, found, words)
+    return {**offer, "detail": " · ".join(more), "thanks": thanks}
+
+
+def _change(found: UpgradePage, words: Words) -> dict[str, str] | None:
+    """The plan that is to follow, and the one that runs, which may be kept after all."""
+    plans = found.config.plans
+
+    def label(name: str) -> str:
+        return plans[name].label if name in plans else name
+
+    for subscription, following in found.account.next_plans.items():
+        running = found.account.subscriptions[subscription]
+        return {
+            "plan": running,
+            "waits": words.say("change_waits", plan=label(following)),
+            "keep": words.say("keep_plan", plan=label(running)),
+            "thanks": words.say("plan_kept", plan=label(running)),
+        }
+    return None
 
 
 def _gain(plan: Plan, found: UpgradePage, words: Words) -> str:

@@ -170,4 +170,53 @@ REQUESTS = (
     ),
 )
 
-BILLING_MUTANTS = (*CUSTOMERS, *MONTHS, *REQUESTS)
+_FOR_SALE = (
+    'by name; none while another one is to follow theirs."""\n'
+    "        if self.account.next_plans:\n            return []\n"
+)
+_CHANGES = "tests/integration/test_plan_changes.py"
+
+PLANS = (
+    Mutant(
+        name="less-at-once",
+        harm="Whoever changes to less loses what is paid, or gets money back.",
+        file="tollkeeper_core/services/upgrade.py",
+        find="self._change_plan(subscription_id, *what, later=True)",
+        replace="self._change_plan(subscription_id, *what)",
+        tests=(_CHANGES,),
+    ),
+    Mutant(
+        name="paid-tier-ends-with-the-change",
+        harm="Whoever changes to less loses the tier that is paid to the end of the month.",
+        file=_DAYS,
+        find="            terms, next_plan = kept.terms, terms.plan\n",
+        replace="            next_plan = terms.plan\n",
+        tests=(_WEBHOOK, _CHANGES),
+    ),
+    Mutant(
+        name="kept-for-ever",
+        harm="Whoever pays for less keeps the larger tier.",
+        file=_DAYS,
+        find=" and _period(event.subject)[0] < kept.until_s",
+        replace="",
+        tests=(_WEBHOOK,),
+    ),
+    Mutant(
+        name="credit-of-the-old-plan-stays",
+        harm="Whoever changes to a plan without credit gets the old one's each month.",
+        file="tollkeeper_core/domain/offers.py",
+        find='return {**dict.fromkeys(optional, ""), **self.metadata(stage), **waiting}',
+        replace="return {**self.metadata(stage), **waiting}",
+        tests=(_CHANGES,),
+    ),
+    Mutant(
+        name="larger-plan-sold-beside-a-change-that-waits",
+        harm="It would be credited at the smaller plan's price, which was never paid.",
+        file="tollkeeper_core/services/upgrade.py",
+        find=_FOR_SALE,
+        replace='by name."""\n',
+        tests=("tests/unit/test_upgrade_service.py",),
+    ),
+)
+
+BILLING_MUTANTS = (*CUSTOMERS, *MONTHS, *REQUESTS, *PLANS)

@@ -226,22 +226,41 @@ class Ledger(RuleBasedStateMachine):
         kind=st.integers(0, 2),
         day=DAYS,
         counts=COUNTS,
+        following=st.sampled_from(["", "", "small"]),
     )
     def subscribe(
-        self, sub: str, tier: str, until: int, at: int, kind: int, day: int, counts: int
+        self,
+        sub: str,
+        tier: str,
+        until: int,
+        at: int,
+        kind: int,
+        day: int,
+        counts: int,
+        following: str,
     ) -> None:
-        said = self.said(sub, tier, until, (at, kind), day, counts)
+        said = self.said(sub, tier, until, (at, kind), day, counts, following)
         self.store.apply_subscription(said)
-        self.model.subscribe(sub, tier, said.until_ms, (at, kind), day, said.month_until_ms)
+        self.model.subscribe(
+            sub, tier, said.until_ms, (at, kind), day, said.month_until_ms, following
+        )
+        for name, plan in self.store.account(self.user, 0, self.now_ms).next_plans.items():
+            assert self.model.subs[name][0][5] == plan
 
     def said(
-        self, sub: str, tier: str, until: int, version: tuple[int, int], day: int, counts: int
+        self,
+        sub: str,
+        tier: str,
+        until: int,
+        version: tuple[int, int],
+        day: int,
+        counts: int,
+        following: str,
     ) -> SubscriptionState:
         until_ms = self.now_ms + until if until and version[1] != 2 else 0
         month_ms = self.now_ms + counts if day and counts else 0
-        return SubscriptionState(
-            self.user, sub, "plan", tier, until_ms, version, None, self.now_ms, day, month_ms
-        )
+        what = (self.user, sub, "plan", tier, until_ms, version, None, self.now_ms)
+        return SubscriptionState(*what, day, month_ms, following)
 
     @invariant()
     def both_stand_the_same(self) -> None:

@@ -64,12 +64,22 @@ class RebuiltLedger(Ledger):
         kind=st.integers(0, 2),
         day=DAYS,
         counts=COUNTS,
+        following=st.sampled_from(["", "", "small"]),
     )
     def subscribe(
-        self, sub: str, tier: str, until: int, at: int, kind: int, day: int, counts: int
+        self,
+        sub: str,
+        tier: str,
+        until: int,
+        at: int,
+        kind: int,
+        day: int,
+        counts: int,
+        following: str,
     ) -> None:
-        self.record(subscription_postings(self.said(sub, tier, until, (at, kind), day, counts)))
-        super().subscribe(sub, tier, until, at, kind, day, counts)
+        said = self.said(sub, tier, until, (at, kind), day, counts, following)
+        self.record(subscription_postings(said))
+        super().subscribe(sub, tier, until, at, kind, day, counts, following)
 
     @rule(seed=st.randoms(use_true_random=False), data=st.data())
     def lose_redis(self, seed: Any, data: st.DataObject) -> None:

@@ -105,7 +105,7 @@ class UserModel:
     answers: dict[str, tuple[bool, int, int]] = field(default_factory=dict)
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
-    subs: dict[str, tuple[tuple[int, int, int, str, int], str]] = field(default_factory=dict)
+    subs: dict[str, tuple[tuple[int, int, int, str, int, str], str]] = field(default_factory=dict)
     days_count: dict[int, int] = field(default_factory=dict)
     claims: dict[str, dict[str, Word]] = field(default_factory=dict)
     effects: dict[str, dict[str, Effect]] = field(default_factory=dict)
@@ -118,7 +118,7 @@ class UserModel:
         app = said or self.said
         best = tiers.get(app or "") or tiers[self.config.settings.default_tier]
         # Of subscriptions with the same rank the order does not show: the limits are the tier's.
-        for (_, kind, until_ms, _, _), name in self.subs.values():
+        for (_, kind, until_ms, _, _, _), name in self.subs.values():
             if kind != 2 and until_ms > now_ms and name in tiers and tiers[name].rank > best.rank:
                 best = tiers[name]
         return best
@@ -127,7 +127,7 @@ class UserModel:
         """Of all days that count the one whose month began first; 0 where no plan runs."""
         calendar, at_ms = self.config.settings.calendar, periods.daily.starts_ms
         running = {
-            day for (_, kind, until_ms, _, day), _ in self.subs.values()
+            day for (_, kind, until_ms, _, day, _), _ in self.subs.values()
             if kind != 2 and until_ms > now_ms and day
         }  # fmt: skip
         if not calendar.anchored or not running:
@@ -333,11 +333,12 @@ class UserModel:
         version: tuple[int, int],
         day: int = 0,
         month_until_ms: int = 0,
+        following: str = "",
     ) -> None:
         if month_until_ms:
             self.days_count[day] = max(self.days_count.get(day, 0), month_until_ms)
         known = self.subs.get(sub)
-        new = (*version, until_ms, tier, day)
+        new = (*version, until_ms, tier, day, following)
         if known and (known[0][1] == 2 or (version[1] != 2 and new <= known[0])):
             return
         self.subs[sub] = (new, tier)

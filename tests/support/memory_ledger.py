@@ -11,6 +11,7 @@ from tollkeeper_core.domain.billing import (
     NoSuchCustomerError,
     PaymentRefusedError,
     PlanChange,
+    RunningPlan,
 )
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
@@ -186,6 +187,9 @@ class MemoryLedger:
         return Account(
             customer_id=self.customers.get(user_id),
             subscriptions={s.subscription_id: s.plan for s in mine if s.until_ms > now_ms},
+            next_plans={
+                s.subscription_id: s.next_plan for s in mine if s.until_ms > now_ms and s.next_plan
+            },
             purchases=sum(g.granted_ms >= since_ms for g in packs),
             first_paid_ms=min((g.granted_ms for g in paid), default=None),
             prompt=self.prompt_state(user_id, prompt_id) if prompt_id else PromptState.OPEN,
@@ -263,6 +267,7 @@ class MemoryBilling:
     requests: list[CheckoutRequest] = field(default_factory=list)
     customers: set[str] = field(default_factory=set)
     changes: list[PlanChange] = field(default_factory=list)
+    running: dict[str, RunningPlan] = field(default_factory=dict)
     refuses: bool = False
     down: bool = False
 
@@ -275,6 +280,10 @@ class MemoryBilling:
         made = f"cus_{user_id}" + (f"_after_{replaces}" if replaces else "")
         self.customers.add(made)
         return made
+
+    def running_plan(self, subscription_id: str) -> RunningPlan:
+        self._answer()
+        return self.running[subscription_id]
 
     def change_plan(self, change: PlanChange) -> None:
         self._answer()

@@ -9,6 +9,7 @@ import pytest
 from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.billing import ForgedEventError
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.offers import KeptPlan
 from tollkeeper_core.services.stripe_events.event import Effect, UnusableEventError
 
 from tests.support.upgrade import NOW_MS, STAGE, Clock, example_config
@@ -513,3 +514,14 @@ def test_a_late_word_of_an_old_customer_replaces_no_new_one():
     webhook.ledger.customers["jo.77"] = "cus_2"
     webhook(event("checkout.session.completed", session(customer="cus_1", created=NOW_S)))
     assert webhook.ledger.customers == {"jo.77": "cus_2"}
+
+
+def test_a_kept_plan_holds_until_the_period_that_it_is_paid_for_ends():
+    credit = replace(CREDIT_PLAN, plan="max", tier="max")
+    metadata = PLAN.in_place_of(STAGE, KeptPlan(credit, ENDS_S))
+    for begins_s, tier, next_plan in ((NOW_S, "max", "pro_monthly"), (ENDS_S, "pro", "")):
+        webhook = Webhook()
+        told = subscription(metadata=metadata, items=period(begins_s, begins_s + 30 * DAY_S))
+        webhook(event("customer.subscription.updated", told))
+        state = webhook.ledger.subscriptions["sub_1"]
+        assert (state.tier, state.next_plan, state.prompt_id) == (tier, next_plan, "prm_1")

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from tollkeeper_core import telemetry
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.ledger import Grant, SubscriptionState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
 from tollkeeper_core.domain.periods import Window
 
@@ -523,3 +523,35 @@ def test_another_method_is_refused(page: Page):
     answer = page.get("/upgrade/checkout", JSON)
     assert answer.status == 405
     assert answer.headers["allow"] == "POST"
+
+
+def subscribed(page: Page, following: str) -> str:
+    """The page of a subscriber to Pro, beside which there is a plan for less."""
+    found = page.up.config.config
+    less = found.plans["pro_monthly"].model_copy(update={"label": "Free+", "tier": "free"})
+    plans = {**found.plans, "free_plus": less}
+    page.up.config.config = found.model_copy(update={"plans": plans})
+    until = (NOW_MS + 10**9, (1, 0), None, NOW_MS, 0, 0, following)
+    plan = SubscriptionState("ada", "sub_1", "pro_monthly", "pro", *until)
+    page.up.ledger.apply_subscription(plan)
+    page.up.ledger.keep_customer("ada", "cus_1", None)
+    return page.get(f"/upgrade?t={page.up.token()}").body
+
+
+def test_a_subscriber_is_offered_less_for_later_and_the_portal(page: Page):
+    body = subscribed(page, "")
+    assert "Change to a smaller plan" in body
+    assert "From the end of the time you have paid for" in body
+    assert 'name="plan" value="free_plus"' in body
+    assert 'value="pro_monthly"' not in body
+    assert "/upgrade/portal" in body
+
+
+def test_a_change_that_waits_is_shown_and_may_be_undone(page: Page):
+    body = subscribed(page, "free_plus")
+    assert "Free+ begins when the time you have paid for ends." in body
+    assert 'name="plan" value="pro_monthly"' in body
+    assert "Keep Pro" in body
+    assert 'value="free_plus"' not in body
+    done = page.get(f"/upgrade/done?t={page.up.token()}&later=free_plus").body
+    assert "Free+ begins when" in done

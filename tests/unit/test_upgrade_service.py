@@ -252,3 +252,11 @@ def test_an_offer_brings_its_own_currency_or_the_stages():
     buy_starter(up, up.token())
     up.service.start_checkout(up.token(), "pack", "plus", PAGE)
     assert [request.currency for request in up.billing.requests] == ["jpy", "usd"]
+
+
+def test_nothing_larger_is_sold_while_a_smaller_plan_is_to_follow():
+    up = Upgrade()
+    for following, offered in (("", ["pro_monthly"]), ("less", [])):
+        plan = ("ada", "sub_1", "p", "free", NOW_MS + HOUR_MS, (len(following), 0), None, NOW_MS)
+        up.ledger.apply_subscription(SubscriptionState(*plan, 0, 0, following))
+        assert [name for name, _ in up.service.page(up.token()).plans] == offered

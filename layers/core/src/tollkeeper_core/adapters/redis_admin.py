@@ -213,7 +213,8 @@ def _purchase_fields(state: UserState) -> dict[str, str]:
 
 def _subscriptions(state: UserState) -> dict[str, str]:
     return {
-        name: f"{s.version[0]} {s.version[1]} {s.until_ms} {s.tier} {s.plan} {s.anchor_day}"
+        name: f"{s.version[0]} {s.version[1]} {s.until_ms} {s.tier} {s.plan} {s.anchor_day} "
+        f"{s.next_plan or '-'}"
         for name, s in state.subscriptions.items()
     }
 
@@ -307,9 +308,9 @@ def _state(
         else:
             _add_answer(state, json.loads(text))
     for name, text in subs.items():
-        created, kind, until, tier, plan, *day = text.split(" ")
+        created, kind, until, tier, plan, day, following = (*text.split(" "), "0", "-")[:7]
         state.subscriptions[name] = Subscription(
-            (int(created), int(kind)), int(until), tier, plan, int(day[0]) if day else 0
+            (int(created), int(kind)), int(until), tier, plan, int(day), following.strip("-")
         )
     for text in filter(None, fields.get("months", "").split(";")):
         day_of, until = text.split(":")

@@ -174,6 +174,12 @@ def running_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, st
     }
 
 
+def next_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, str]:
+    """Of the same: id -> the plan that follows, where one does."""
+    words = {name: subscriptions[name].split(" ") for name in running_plans(subscriptions, now_ms)}
+    return {name: word[6] for name, word in words.items() if word[6:] not in ([], ["-"])}
+
+
 def purchases_since(purchases: Mapping[str, str], since_ms: int) -> int:
     """Of the hash of purchases (lua/grant.lua): how many packs, by their payments and sessions."""
     bought = [one for one in _grants(purchases) if not one["purchase"].startswith("in_")]

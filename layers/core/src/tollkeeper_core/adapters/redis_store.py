@@ -12,6 +12,7 @@ from tollkeeper_core.adapters.redis_answers import (
     claimed_of,
     first_paid,
     granted_of,
+    next_plans,
     purchases_since,
     reservation_of,
     running_plans,
@@ -158,6 +159,7 @@ class RedisStore:
                 str(keys.PROMPT_S),
                 str(state.anchor_day),
                 str(state.month_until_ms),
+                state.next_plan or "-",
             ],
         )
         if answer == -1:
@@ -197,6 +199,7 @@ class RedisStore:
         return Account(
             customer_id=customer,
             subscriptions=running_plans(subscriptions or {}, now_ms),
+            next_plans=next_plans(subscriptions or {}, now_ms),
             purchases=purchases_since(purchases, since_ms),
             first_paid_ms=first_paid(purchases),
             prompt=PromptState(prompt[0]) if prompt and prompt[0] else PromptState.OPEN,

@@ -21,6 +21,7 @@ from tollkeeper_core.domain.billing import (
     NoSuchCustomerError,
     PaymentRefusedError,
     PlanChange,
+    RunningPlan,
 )
 from tollkeeper_core.domain.offers import MARK
 
@@ -68,6 +69,17 @@ class StripeBilling:
             made = self._client.v1.customers.create(params, _once(params, replaces or ""))
         return made.id
 
+    def running_plan(self, subscription_id: str) -> RunningPlan:
+        """See Billing."""
+        with _asking():
+            running = self._client.v1.subscriptions.retrieve(subscription_id).to_dict()
+        (item,) = running["items"]["data"]
+        return RunningPlan(
+            metadata=running["metadata"],
+            interval=item["price"]["recurring"]["interval"],
+            ends_s=item["current_period_end"],
+        )
+
     def change_plan(self, change: PlanChange) -> None:
         """See Billing. The price needs a product that exists: it is made by an id of ours."""
         import stripe
@@ -93,7 +105,7 @@ class StripeBilling:
                     }
                 ],
                 "metadata": dict(change.metadata),
-                "proration_behavior": "always_invoice",
+                "proration_behavior": "always_invoice" if change.at_once else "none",
                 # Or a card that is refused would leave the plan changed and unpaid.
                 "payment_behavior": "error_if_incomplete",
                 "cancel_at_period_end": False,

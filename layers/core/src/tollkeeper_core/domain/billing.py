@@ -44,7 +44,8 @@ class CheckoutStart:
 class PlanChange:
     """Another plan for a subscription that runs; ``product``: an id of ours for the plan.
 
-    What is left of the old plan counts against the new one, and the rest is charged at once.
+    ``at_once``: what is left of the old plan counts against the new one, and the rest is charged.
+    Otherwise the price changes with the next period, and nothing is charged or given back.
     """
 
     subscription_id: str
@@ -54,6 +55,16 @@ class PlanChange:
     currency: str
     interval: str
     metadata: Mapping[str, str]
+    at_once: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RunningPlan:
+    """A subscription as the provider has it; paid, or to be paid, until ``ends_s``."""
+
+    metadata: Mapping[str, str]
+    interval: str
+    ends_s: int
 
 
 class BillingError(Exception):
@@ -89,6 +100,10 @@ class Billing(Protocol):
 
         ``replaces``: the customer that is gone.
         """
+        ...
+
+    def running_plan(self, subscription_id: str) -> RunningPlan:
+        """What runs now."""
         ...
 
     def change_plan(self, change: PlanChange) -> None:

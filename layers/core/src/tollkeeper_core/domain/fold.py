@@ -30,6 +30,7 @@ class Subscription:
     tier: str
     plan: str
     anchor_day: int = 0
+    next_plan: str = ""
 
     @property
     def ended(self) -> bool:
@@ -43,8 +44,9 @@ class Subscription:
         return self._order > other._order
 
     @property
-    def _order(self) -> tuple[int, int, int, str, str, int]:
-        return (*self.version, self.until_ms, self.tier, self.plan, self.anchor_day)
+    def _order(self) -> tuple[int, int, int, str, str, int, str]:
+        what = (self.tier, self.plan, self.anchor_day, self.next_plan)
+        return (*self.version, self.until_ms, *what)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -242,7 +244,8 @@ class UserFold:
     def _add_subscription(self, terms: Mapping[str, Any]) -> None:
         state, name, (created, kind) = self._state, terms["subscription_id"], terms["version"]
         day, until_ms = terms.get("anchor_day", 0), terms.get("month_until_ms", 0)
-        new = Subscription((created, kind), terms["until_ms"], terms["tier"], terms["plan"], day)
+        plans = (terms["tier"], terms["plan"], day, terms.get("next_plan", ""))
+        new = Subscription((created, kind), terms["until_ms"], *plans)
         old = state.subscriptions.get(name)
         if old is None or new.counts_over(old):
             state.subscriptions[name] = new

@@ -293,7 +293,7 @@ class SubscriptionState:
     ``tier`` holds until ``until_ms`` (exclusive); 0 takes it away. ``anchor_day``: the local day of
     the month on which it is billed, 0 where it is not known; ``month_until_ms``: until when that
     day counts although another one comes in its place (docs/ledger.md, "Months by the billing
-    day"), 0 for not at all.
+    day"), 0 for not at all. ``next_plan`` follows when what is paid is over; "" for none.
     """
 
     user_id: str
@@ -306,6 +306,7 @@ class SubscriptionState:
     now_ms: int
     anchor_day: int = 0
     month_until_ms: int = 0
+    next_plan: str = ""
 
 
 class PromptState(StrEnum):

@@ -19,6 +19,9 @@ MARK = "tollkeeper"
 #: With this in its metadata a payment is a top-up without a Checkout, and its own purchase.
 AUTO_TOP_UP = "auto_top_up"
 
+#: Of a plan's metadata what is its own, and not the buyer's or the stage's.
+_OF_PLAN = ("plan", "tier", "price_minor", "currency", "credit_nano", "rollover")
+
 _PRICE_MINOR_MAX = 99_999_999
 _EXPIRES_DAYS_MAX = 3650
 _FRESH_HOURS_MAX = 720
@@ -187,6 +190,17 @@ class PlanTerms:
             **_cause(self.trigger, self.from_tier),
         }
 
+    def in_place_of(self, stage: str, kept: "KeptPlan | None" = None) -> dict[str, str]:
+        """What is sent to replace the terms of a subscription that runs.
+
+        Stripe keeps what is not named: what these terms lack is emptied. ``kept``: what stands
+        until these take effect.
+        """
+        kept_names = (f"kept_{name}" for name in (*_OF_PLAN, "until"))
+        optional = ("credit_nano", "rollover", "trigger", "from_tier", *kept_names)
+        waiting = {} if kept is None else kept.metadata(stage)
+        return {**dict.fromkeys(optional, ""), **self.metadata(stage), **waiting}
+
     @classmethod
     def read(cls, metadata: Mapping[str, object]) -> Self:
         """What came back. Raises TermsError."""
@@ -198,12 +212,34 @@ class PlanTerms:
             price_minor=_number(metadata, "price_minor", _PRICE_MINOR_MAX),
             currency=_text(metadata, "currency", "[a-z]{3}"),
             credit_nano=_number(metadata, "credit_nano", AMOUNT_NANO_MAX)
-            if "credit_nano" in metadata
+            if metadata.get("credit_nano")
             else 0,
             rollover=metadata.get("rollover") == "1",
             trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
             from_tier=_optional(metadata, "from_tier", NAME),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPlan:
+    """A plan that is paid until ``until_s`` and that another one follows."""
+
+    terms: PlanTerms
+    until_s: int
+
+    def metadata(self, stage: str) -> dict[str, str]:
+        """What is sent along beside the terms that follow."""
+        of_plan = {k: v for k, v in self.terms.metadata(stage).items() if k in _OF_PLAN}
+        return {**{f"kept_{k}": v for k, v in of_plan.items()}, "kept_until": str(self.until_s)}
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, object]) -> "Self | None":
+        """What came back; None where nothing is to follow. Raises TermsError."""
+        if not metadata.get("kept_until"):
+            return None
+        others = {k: v for k, v in metadata.items() if k not in _OF_PLAN}
+        kept = {k: metadata[f"kept_{k}"] for k in _OF_PLAN if metadata.get(f"kept_{k}")}
+        return cls(PlanTerms.read({**others, **kept}), _number(metadata, "kept_until", 10**11))
 
 
 def _minor(text: str, currency: str) -> int:
@@ -235,7 +271,26 @@ def _cause(trigger: str, from_tier: str) -> dict[str, str]:
 
 
 def _optional(metadata: Mapping[str, object], key: str, pattern: str) -> str:
-    return _text(metadata, key, pattern) if key in metadata else ""
+    return _text(metadata, key, pattern) if metadata.get(key) else ""
+
+
+def plans_below(config: Config, plan: str) -> list[tuple[str, Plan]]:
+    """The plans that whoever has ``plan`` may change to for less, in the owner's order.
+
+    Of the same interval and currency: another one would begin, and be paid, at once.
+    """
+    mine = config.plans.get(plan)
+    if mine is None:
+        return []
+    rank = config.tiers[mine.tier].rank
+    smaller = [
+        (name, p)
+        for name, p in config.plans.items()
+        if config.tiers[p.tier].rank < rank
+        and p.interval == mine.interval
+        and config.currency_of(p) == config.currency_of(mine)
+    ]
+    return sorted(smaller, key=lambda item: (item[1].order, item[0]))
 
 
 def _text(metadata: Mapping[str, object], key: str, pattern: str) -> str:

@@ -19,7 +19,8 @@ TEXT_KEYS = frozenset(
     balance packs plans pack_valid pack_forever days years per_month per_year times_daily
     times_weekly times_monthly higher_limits credit_included trial quantity amount hard_daily
     hard_weekly hard_monthly nothing secure portal wait later waiting_title waiting_hint reopen back
-    thanks_title credit_added plan_active arrived your_balance continue confirming_title confirming
+    thanks_title credit_added plan_active smaller smaller_detail smaller_thanks change_waits
+    keep_plan plan_kept arrived your_balance continue confirming_title confirming
     canceled_title canceled offers_again home gone slow opening popup_blocked try_again
     invalid_choice link_expired link_expired_advice link_invalid link_invalid_advice already_paid
     already_paid_advice unknown_offer unknown_offer_advice checkout_failed checkout_failed_advice

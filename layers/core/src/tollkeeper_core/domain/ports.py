@@ -1,7 +1,7 @@
 """The Protocols that adapters meet. Services know these and nothing else of the outside."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tollkeeper_core.domain.announcements import Announcement
@@ -75,7 +75,8 @@ class Ledger(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan.
+    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan;
+    ``next_plans``: the plans that follow, where one does.
 
     ``first_paid_ms``: when the user first paid for something of which nothing was ever claimed
     back; None: never.
@@ -86,6 +87,7 @@ class Account:
     purchases: int
     first_paid_ms: int | None
     prompt: PromptState = PromptState.OPEN
+    next_plans: Mapping[str, str] = field(default_factory=dict)
 
 
 class Accounts(Protocol):

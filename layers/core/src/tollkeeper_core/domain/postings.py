@@ -198,11 +198,13 @@ def subscription_postings(s: SubscriptionState) -> list[Posting]:
         "version": list(s.version),
         "anchor_day": s.anchor_day,
         "month_until_ms": s.month_until_ms,
+        "next_plan": s.next_plan,
     }
     what = (s.subscription_id, *map(str, s.version), str(s.until_ms), s.tier, s.plan)
     # The day of one event is another one where the owner has moved the time zone in between.
     day = (str(s.anchor_day), str(s.month_until_ms))
-    set_id = ":".join(("subscription", *what, *day))
+    following = (s.next_plan,) if s.next_plan else ()
+    set_id = ":".join(("subscription", *what, *day, *following))
     account = f"user:{_part(s.user_id)}:subscription:{s.subscription_id}"
     lines: list[_Line] = [(account, NANO_USD, 0, terms)]
     return _set(set_id, "subscription", s.user_id, s.version[0] * 1000, lines)

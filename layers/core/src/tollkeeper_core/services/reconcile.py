@@ -69,8 +69,9 @@ class WatchedLedger:
         if word is not None:
             if word.ended:
                 return None
-            said = (state.until_ms, state.tier, state.plan, state.anchor_day)
-            same = (word.until_ms, word.tier, word.plan, word.anchor_day) == said
+            said = (state.until_ms, state.tier, state.plan, state.anchor_day, state.next_plan)
+            known = (word.until_ms, word.tier, word.plan, word.anchor_day, word.next_plan)
+            same = known == said
             if same and state.version[1] != 2:
                 return None
         applied = self.ledger.apply_subscription(state)

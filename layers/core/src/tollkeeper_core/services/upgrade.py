@@ -1,6 +1,6 @@
 """The upgrade page's use cases: show it, start a checkout, watch what becomes of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Literal
@@ -22,9 +22,11 @@ from tollkeeper_core.domain.links import LinkClaims, verify_link
 from tollkeeper_core.domain.offers import (
     Choice,
     ChoiceError,
+    KeptPlan,
     PackTerms,
     PlanTerms,
     packs_offered,
+    plans_below,
     plans_offered,
 )
 from tollkeeper_core.domain.periods import periods_at
@@ -76,8 +78,19 @@ class UpgradePage:
 
     @property
     def plans(self) -> list[tuple[str, Plan]]:
-        """The plans for sale to this user, by name."""
+        """The plans for sale to this user, by name; none while another one is to follow theirs."""
+        if self.account.next_plans:
+            return []
         return plans_offered(self.config, self.standing.tier)
+
+    @property
+    def smaller_plans(self) -> list[tuple[str, Plan]]:
+        """The plans that may follow the one that runs when what is paid is over, by name."""
+        if self.account.next_plans:
+            return []
+        offered = {name for name, _ in self.plans}
+        below = plans_below(self.config, next(iter(self.account.subscriptions.values()), ""))
+        return [(name, plan) for name, plan in below if name not in offered]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +146,10 @@ class UpgradeService:
 
         ``carry``: what the page then finds in its address, such as its language.
 
-        Whoever has a plan changes it: nothing is left to pay elsewhere, and the answer is the page
-        that waits for it. Raises Problem 404 (no such offer), 409 (what this link began is paid),
-        422 (not to be chosen so), 429 (too many purchases), 402 (the card was refused);
-        BillingError.
+        Whoever has a plan changes it (to more at once, to less when what is paid is over): nothing
+        is left to pay elsewhere, and the answer is the page that waits for it. Raises Problem 404
+        (no such offer), 409 (what this link began is paid), 422 (not to be chosen so), 429 (too
+        many purchases), 402 (the card was refused); BillingError.
         """
         now_ms = self.clock()
         page = self._page(verify_link(token, self.link_keys, now_ms))
@@ -171,11 +184,15 @@ class UpgradeService:
             request = self._pack_request(page, name, choice, now_ms)
             steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
         else:
-            plan, terms = _plan(page, name)
+            for subscription_id, running in account.subscriptions.items():
+                kept = name == running and subscription_id in account.next_plans
+                if not kept and name not in dict([*page.plans, *page.smaller_plans]):
+                    raise _not_for_sale()
+                steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
+                later = self._change(page, subscription_id, name, kept=kept)
+                return CheckoutStart(f"{done_url}&{later}={name}", subscription_id)
+            plan, terms = _plan(page, page.plans, name)
             steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
-            for subscription_id in account.subscriptions:
-                self._change_plan(subscription_id, plan, terms)
-                return CheckoutStart(f"{done_url}&plan={name}", subscription_id)
             request = self._plan_request(plan, terms, page.config.settings.checkout)
         attempt_ms = now_ms - now_ms % _ATTEMPT_MS
         request = replace(
@@ -257,17 +274,62 @@ class UpgradeService:
             options=options,
         )
 
-    def _change_plan(self, subscription_id: str, plan: Plan, terms: PlanTerms) -> None:
+    def _change(self, page: UpgradePage, subscription_id: str, name: str, *, kept: bool) -> str:
+        """More at once, less when what is paid is over, or (``kept``) no change after all.
+
+        Answers what the page that follows is to thank for: ``plan``, or ``later``.
+        """
+        if kept:
+            self._keep_plan(page, subscription_id)
+            return "plan"
+        if name in dict(page.smaller_plans):
+            plan, terms = _plan(page, page.smaller_plans, name)
+            now = self.billing.running_plan(subscription_id)
+            if now.interval != plan.interval:  # what the configuration says may be another by now
+                raise _not_for_sale()
+            paid = KeptPlan(PlanTerms.read(now.metadata), now.ends_s)
+            metadata = terms.in_place_of(self.stage, paid)
+            what = (plan.label, plan.interval, terms, metadata)
+            self._change_plan(subscription_id, *what, later=True)
+            return "later"
+        plan, terms = _plan(page, page.plans, name)
+        what = (plan.label, plan.interval, terms, terms.in_place_of(self.stage))
+        self._change_plan(subscription_id, *what)
+        return "plan"
+
+    def _keep_plan(self, page: UpgradePage, subscription_id: str) -> None:
+        """By the terms that it was bought by."""
+        now = self.billing.running_plan(subscription_id)
+        kept = KeptPlan.read(now.metadata)
+        if kept is None:  # the next event will say so
+            return
+        terms = replace(kept.terms, prompt_id=page.claims.prompt_id)
+        plan = page.config.plans.get(terms.plan)
+        title = terms.plan if plan is None else plan.label
+        metadata = terms.in_place_of(self.stage)
+        self._change_plan(subscription_id, title, now.interval, terms, metadata, later=True)
+
+    def _change_plan(
+        self,
+        subscription_id: str,
+        title: str,
+        interval: str,
+        terms: PlanTerms,
+        metadata: Mapping[str, str],
+        *,
+        later: bool = False,
+    ) -> None:
         try:
             self.billing.change_plan(
                 PlanChange(
                     subscription_id=subscription_id,
                     product=f"tollkeeper_{self.stage}_{terms.plan}",
-                    title=plan.label,
+                    title=title,
                     price_minor=terms.price_minor,
                     currency=terms.currency,
-                    interval=plan.interval,
-                    metadata=terms.metadata(self.stage),
+                    interval=interval,
+                    metadata=metadata,
+                    at_once=not later,
                 )
             )
         except PaymentRefusedError:
@@ -334,8 +396,10 @@ class UpgradeService:
         return self.configs.fresh(read)
 
 
-def _plan(page: UpgradePage, name: str) -> tuple[Plan, PlanTerms]:
-    for known, plan in page.plans:
+def _plan(
+    page: UpgradePage, offered: Sequence[tuple[str, Plan]], name: str
+) -> tuple[Plan, PlanTerms]:
+    for known, plan in offered:
         if known == name:
             return plan, PlanTerms(
                 user_id=page.claims.user_id,

@@ -6,7 +6,7 @@ from typing import TypedDict
 
 from tollkeeper_core.domain.config import Settings
 from tollkeeper_core.domain.ledger import SubscriptionState
-from tollkeeper_core.domain.offers import PlanTerms
+from tollkeeper_core.domain.offers import KeptPlan, PlanTerms
 from tollkeeper_core.domain.periods import day_of_month, periods_at
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.checkout import DAY_MS
@@ -63,7 +63,10 @@ class Subscriptions:
         metadata = ours(event.subject.get("metadata"), self.books.stage)
         if metadata is None:
             return Effect.NOT_OURS
-        terms = PlanTerms.read(metadata)
+        terms, next_plan = PlanTerms.read(metadata), ""
+        kept = KeptPlan.read(metadata)
+        if kept is not None and _period(event.subject)[0] < kept.until_s:
+            terms, next_plan = kept.terms, terms.plan
         rank = _RANKS[event.type]
         state = SubscriptionState(
             user_id=terms.user_id,
@@ -74,6 +77,7 @@ class Subscriptions:
             version=(event.created_s, rank),
             prompt_id=terms.prompt_id,
             now_ms=self.books.clock(),
+            next_plan=next_plan,
             **self._month(event),
         )
         effect = self.books.subscribe(state, text(event.subject, "status"))
