@@ -104,9 +104,11 @@ mutants: $(VENV)/.dev ## Plant bugs one by one and show which test catches each
 	@$(BIN)/python -m tests.mutants $(ARGS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure the ledger and the SDK: ratios within one run, into docs/bench
+bench: $(VENV)/.dev .venv-sam/.done ## Measure the ledger, the SDK, the load and the price, into docs/bench
 	@$(BIN)/python -m tests.bench $(ARGS)
 	@$(BIN)/python -m tests.bench.sdk $(ARGS)
+	@$(BIN)/python -m tests.bench.load $(ARGS)
+	@$(BIN)/python -m tests.bench.cost $(ARGS)
 
 .PHONY: soak
 soak: $(VENV)/.dev ## Nightly: seeded faults, kills and crowds against the ledger, for half an hour

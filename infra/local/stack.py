@@ -15,7 +15,7 @@ from infra.local.guardian import Guardian
 from infra.local.layout import REGION, ROOT, Layout, Settings
 from infra.local.parts import OnLine, Part, PartError, PortTakenError, RunningPart
 from infra.local.resources import create_resources
-from infra.local.seed import seed
+from infra.local.seed import Upstash, seed
 from infra.setup.keys import new_api_key
 
 if TYPE_CHECKING:
@@ -72,6 +72,11 @@ class LocalStack:
     def api_key(self) -> str:
         """A key of Tollkeeper's API."""
         return self._key.key
+
+    @property
+    def upstash(self) -> Upstash:
+        """Where the REST API of Redis is, and its token."""
+        return self._laid_out.upstash
 
     @property
     def redis_port(self) -> int:

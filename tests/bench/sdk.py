@@ -111,14 +111,15 @@ def measure_calls(calls: Calls, rounds: int, rng: Random) -> Iterator[Finding]:
 def measure_import(rounds: int, rng: Random) -> Iterator[Finding]:
     """Beside httpx, which it needs: in processes of their own."""
     names = {"httpx": "import httpx", "both": "import httpx, tollkeeper"}
-    costs = race({name: _importing(code) for name, code in names.items()}, rounds, rng)
+    costs = race({name: importing(code) for name, code in names.items()}, rounds, rng)
     ratio = wall_ratio(costs["both"], costs["httpx"])
     times = f"{milliseconds(wall(costs['both']))} against {milliseconds(wall(costs['httpx']))}"
     what = "httpx and tollkeeper, against httpx"
     yield Finding(IMPORT, what, ratio, "×", times, IMPORT_TARGET)
 
 
-def _importing(code: str) -> Turn:
+def importing(code: str) -> Turn:
+    """What code that imports takes in a process that has imported nothing yet."""
     timed = f"from time import perf_counter_ns as t; b = t(); {code}; print((t() - b) / 1e3)"
 
     def turn() -> Cost:
