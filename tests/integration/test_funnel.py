@@ -18,6 +18,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.step_bench import StepBench
 from tollkeeper_core.adapters.step_queue import SqsSteps
+from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.funnel import (
@@ -33,6 +34,7 @@ from tollkeeper_core.domain.periods import Calendar
 from tollkeeper_core.services.analytics import Analytics
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.count_steps import CountSteps
+from tollkeeper_core.services.export import Export
 from tollkeeper_core.services.forget import Forget
 from tollkeeper_core.services.settle import Failed
 
@@ -222,6 +224,19 @@ def test_a_forgotten_user_is_nowhere_and_still_counts(funnel: Funnel, redis: Red
     ]
     assert len(lines) == 4
     assert not [line for line in lines if '"ada"' in line or "prm_1" in line or "prm_2" in line]
+
+
+def test_export_tells_each_of_a_users_steps_once(funnel: Funnel, redis: RedisStack) -> None:
+    funnel.deliver([step(), step(prompt="prm_9", user_id="bob")])
+    funnel.deliver([step(), step(StepKind.PROMPT_SHOWN)])
+    with LeanRedis(redis.url, redis.token, 10.0) as client:
+        export = Export(funnel.record, RedisAdmin(client), open_workbench)
+        told = json.loads("".join(export("ada", quiet)))
+    assert [(s["prompt_id"], s["step"]) for s in told["steps"]] == [
+        ("prm_1", "limit_reached"),
+        ("prm_1", "prompt_shown"),
+    ]
+    assert told["postings"] == []
 
 
 def test_the_queue_holds_both_and_each_message_has_its_own_outcome(

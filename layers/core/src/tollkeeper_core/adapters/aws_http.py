@@ -8,8 +8,12 @@ developer's profile included) are what matters, and come alone in a fraction of 
 import http.client
 import json
 import os
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
 
 _TIMEOUT_S = 5
 
@@ -64,11 +68,7 @@ class SignedJsonClient:
     def _signed(self, operation: str, body: str) -> tuple[dict[str, str], bytes]:
         from botocore.auth import SigV4Auth  # only where a call is really made
         from botocore.awsrequest import AWSRequest
-        from botocore.session import get_session
 
-        credentials = get_session().get_credentials()
-        if credentials is None:
-            raise AwsCallError("NoCredentials", "no AWS credentials are configured")
         request = AWSRequest(
             method="POST",
             url=self._endpoint,
@@ -78,8 +78,18 @@ class SignedJsonClient:
                 "X-Amz-Target": f"{self._target}.{operation}",
             },
         )
-        SigV4Auth(credentials, self._service, self._region).add_auth(request)
+        SigV4Auth(self._credentials, self._service, self._region).add_auth(request)
         return dict(request.headers.items()), body.encode()
+
+    @cached_property
+    def _credentials(self) -> "Credentials":
+        """Looked up once: that takes 20 ms. Those that expire renew themselves."""
+        from botocore.session import get_session
+
+        credentials = get_session().get_credentials()
+        if credentials is None:
+            raise AwsCallError("NoCredentials", "no AWS credentials are configured")
+        return credentials
 
 
 def endpoint_of(service: str) -> str | None:

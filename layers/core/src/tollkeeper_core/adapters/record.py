@@ -34,16 +34,17 @@ class S3Record(S3Archive):
 
     def names(self) -> Iterator[Sequence[str]]:
         """See record.ArchiveReader: S3 lists by name, and so by day."""
-        pages = self._client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._bucket, Prefix=POSTINGS):
-            yield [found["Key"] for found in page.get("Contents", ())]
+        return self._pages(POSTINGS)
+
+    def step_pages(self) -> Iterator[Sequence[str]]:
+        """See record.ArchiveReader."""
+        return self._pages(STEPS)
 
     def step_names(self, days: Sequence[str]) -> Iterator[str]:
         """The objects of steps of these days (``2026-11-25``)."""
-        pages = self._client.get_paginator("list_objects_v2")
         for day in days:
-            for page in pages.paginate(Bucket=self._bucket, Prefix=f"{STEPS}dt={day}/"):
-                yield from (found["Key"] for found in page.get("Contents", ()))
+            for page in self._pages(f"{STEPS}dt={day}/"):
+                yield from page
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """See record.ArchiveReader."""
@@ -90,6 +91,11 @@ class S3Record(S3Archive):
             if new == old.name:
                 return
         self._delete(old)
+
+    def _pages(self, prefix: str) -> Iterator[Sequence[str]]:
+        pages = self._client.get_paginator("list_objects_v2")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+            yield [found["Key"] for found in page.get("Contents", ())]
 
     def _versions(self, prefix: str) -> Iterator[list[Versions]]:
         pages = self._client.get_paginator("list_object_versions")

@@ -55,7 +55,8 @@ class RedisAdmin(RedisStore):
         return [_state(u, *answers[4 * n : 4 * n + 4]) for n, u in enumerate(user_ids)]
 
     def dump(self, user_id: str) -> dict[str, Any]:
-        """See record.LedgerAdmin. A hash as an object, a sorted set as [member, score, ...]."""
+        """See record.LedgerAdmin. A hash as an object, a set as an array, a sorted one as
+        [member, score, ...]."""
         kept: dict[str, Any] = {}
         for found in self._scan(keys.everything(user_id)):
             for key in sorted(found):
@@ -151,6 +152,8 @@ class RedisAdmin(RedisStore):
             return self._ask(lambda: self._client.hgetall(key))
         if kind == "zset":
             return self._ask(lambda: self._client.zrange(key, 0, -1, withscores=True))
+        if kind == "set":
+            return sorted(self._ask(lambda: self._client.smembers(key)))
         return self._ask(lambda: self._client.get(key))
 
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from tollkeeper_core.adapters.aws_http import AwsCallError, SignedJsonClient, endpoint_of
 from tollkeeper_core.domain.funnel import Step, step_message
 
-#: Somebody waits for the answer that a step goes along with: better a step lost than a second.
-_TIMEOUT_S = 1.0
+#: Somebody waits for the answer that a step goes along with, a second in all: better a step lost.
+_TIMEOUT_S = 0.5
 #: SendMessageBatch takes ten entries at most; a request makes two steps.
 _BATCH = 10
 

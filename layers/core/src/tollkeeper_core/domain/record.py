@@ -39,6 +39,10 @@ class ArchiveReader(Protocol):
         """The objects' names, page by page, oldest day first."""
         ...
 
+    def step_pages(self) -> Iterator[Sequence[str]]:
+        """The names of the objects that hold the funnel's steps, page by page, oldest day first."""
+        ...
+
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """Each object's name and lines, in order. Raises RecordError for one that is gone."""
         ...
