@@ -11,7 +11,12 @@ from starlette.responses import Response
 from tollkeeper_core.domain.page_style import PageStyle, on
 
 _HERE = Path(__file__).parent / "static"
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".ts": "text/plain"}
+_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".ts": "text/plain",
+}
 _NAMES = ("embed.js", "page.css", "page.js")
 #: What of the owner's settings is a matter of style sheets.
 _LOOK = ("accent", "accent_dark", "radius", "font")
@@ -39,6 +44,7 @@ _ASSETS = {name: _read(_HERE / name) for name in _NAMES}
 _EMBEDS = {
     "embed.js": _ASSETS["embed.js"],
     "embed.mjs": _module(_ASSETS["embed.js"]),
+    "checkout.mjs": _read(_HERE / "checkout.mjs"),
     "embed.d.ts": _read(_HERE / "embed.d.ts"),
 }
 #: What apps load by its plain name.
@@ -90,7 +96,7 @@ async def theme(request: Request) -> Response:
 
 
 async def embed(request: Request) -> Response:
-    """``GET /embed.js``, ``/embed.mjs``, ``/embed.d.ts``: apps name them without a version, so a
+    """``GET /embed.js`` and its like (see ``EMBED_PATHS``): apps name them without a version, so a
     new one holds within the hour."""
     answer = _answer(request, _EMBEDS[request.url.path.lstrip("/")], "public, max-age=3600")
     # Loaded by pages of other origins, also by those that isolate themselves (COEP).

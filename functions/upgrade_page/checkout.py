@@ -1,6 +1,7 @@
 """From a choice to the payment."""
 
 import re
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,7 +16,10 @@ from functions.upgrade_page.views import carried
 
 
 async def checkout(request: Request) -> Response:
-    """``POST /upgrade/checkout`` (t, and pack or plan): the payment's address, or a redirect."""
+    """``POST /upgrade/checkout`` (t, and pack or plan): the payment's address, or a redirect.
+
+    With ``embedded``, where that is set up, what the app's page needs to show the payment itself.
+    """
     fields = await form(request)
     request.state.token = fields.get("t", "")
     request.state.lang = fields.get("lang")
@@ -27,10 +31,14 @@ async def checkout(request: Request) -> Response:
         kind,
         name,
         str(request.base_url),
-        _choice(fields, name),
+        replace(_choice(fields, name), embedded="embedded" in fields and wants_json(request)),
         carried(said, back(fields)),
     )
     count("CheckoutStarted")
+    if started.client_secret is not None:
+        key = upgrades.settings().checkout.embedded_key
+        script = upgrades.billing.script_url
+        return answers.data({"secret": started.client_secret, "key": key, "script": script})
     if wants_json(request):
         return answers.data({"checkout_url": started.url})
     return answers.see_other(started.url)

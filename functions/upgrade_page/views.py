@@ -62,6 +62,7 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "smaller": [_smaller(name, plan, found, words) for name, plan in found.smaller_plans],
         "change": _change(found, words),
         "hard": _hard_window(found),
+        "embedded": found.config.settings.checkout.embedded_key is not None,
         "blocked": found.claims.reason is not None,
         "subscribed": bool(found.account.subscriptions and found.account.customer_id),
     }

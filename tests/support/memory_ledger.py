@@ -275,6 +275,10 @@ class MemoryBilling:
     def checkout_origins(self) -> tuple[str, ...]:
         return (self.base,)
 
+    @property
+    def script_url(self) -> str:
+        return f"{self.base}/stripe.js"
+
     def create_customer(self, user_id: str, stage: str, replaces: str | None) -> str:
         self._answer()
         made = f"cus_{user_id}" + (f"_after_{replaces}" if replaces else "")
@@ -306,4 +310,6 @@ class MemoryBilling:
         if request not in self.requests:
             self.requests.append(request)
         session = f"cs_test_{self.requests.index(request)}"
+        if request.embedded:
+            return CheckoutStart("", session, f"{session}_secret_x")
         return CheckoutStart(f"{self.base}/pay/{session}", session)

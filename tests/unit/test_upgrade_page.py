@@ -336,6 +336,23 @@ def test_a_script_gets_the_payments_address(page: Page):
     assert request.success_url.startswith("http://page.test/upgrade/done?t=")
 
 
+def test_a_payment_is_embedded_only_where_the_owner_has_set_it_up(page: Page):
+    asked = {"t": page.up.token(), "pack": "starter", "embedded": "1"}
+    assert "data-embedded" not in page.get(f"/upgrade?t={page.up.token()}").body
+    assert set(page.post(asked, JSON).json) == {"checkout_url"}
+    page.up.config.publish(example_config(checkout={"embedded_key": "pk_test_1"}), NOW_MS)
+    page.up.clock.now_ms += 61_000
+    assert "data-embedded" in page.get(f"/upgrade?t={page.up.token()}").body
+    assert page.post(asked, JSON).json == {
+        "secret": "cs_test_1_secret_x",
+        "key": "pk_test_1",
+        "script": "https://checkout.stripe.test/stripe.js",
+    }
+    # Neither without a script, nor where it is not asked for.
+    assert page.post(asked).status == 303
+    assert set(page.post({"t": asked["t"], "pack": "plus"}, JSON).json) == {"checkout_url"}
+
+
 def test_a_form_is_led_to_the_payment(page: Page):
     answer = page.post({"t": page.up.token(), "plan": "pro_monthly"})
     assert answer.status == 303

@@ -1,10 +1,6 @@
 // Tollkeeper's overlay: <script src="https://<your upgrade page>/embed.js"></script>
 //
-//   const outcome = await Tollkeeper.open(answer.upgrade_url); // "paid" or "dismissed"
-//   const response = await Tollkeeper.fetch("/api/chat", { method: "POST", body }); // as fetch does
-//   Tollkeeper.warn(answer.warnings, () => askYourServerForAnUpgradeUrl()); // before the limit
-//
-// As a module: import { open, fetch, warn } from "https://<your upgrade page>/embed.mjs"
+// open, fetch and warn; embed.mjs is the same as a module. See docs/overlay.md.
 // "paid" only says what the page has seen: the credits are there once the next check says so.
 (() => {
   "use strict";
@@ -21,6 +17,8 @@
       box-shadow: 0 24px 64px rgb(0 0 0 / 30%); color-scheme: light dark; }
     iframe { display: block; width: 100%; border: 0; max-height: calc(100vh - 3rem);
       max-height: calc(100dvh - 3rem); color-scheme: light dark; transition: height 0.18s ease; }
+    .pay { max-height: calc(100dvh - 3rem); overflow: auto; padding-top: 3.25rem; background: #fff; }
+    [hidden] { display: none !important; }
     button { position: absolute; top: 10px; inset-inline-end: 10px; width: 36px; height: 36px; padding: 0;
       border: 0; border-radius: 50%; background: none; color: GrayText; cursor: pointer;
       font: 22px/1 system-ui, sans-serif; }
@@ -85,6 +83,7 @@
     // Where a payment has to take the whole tab, it leads back to this very place.
     const { pathname, search, hash } = location;
     address.searchParams.set("back", pathname + search + hash);
+    address.searchParams.set("pay", "here");
     showing = showOverlay(address, wordsFor(lang));
     try {
       return await showing;
@@ -94,9 +93,8 @@
   }
 
   /**
-   * `fetch`, with a purchase in between: where the app's server answers a block (402, as the SDK's
-   * framework integrations write it), the upgrade page opens, and the same request is sent once
-   * more after the purchase. Takes and answers what `fetch` does.
+   * `fetch`, with a purchase in between: where the app's server answers a block (402, as the SDK
+   * writes it), the upgrade page opens, and the same request is sent once more after the purchase.
    * @returns {Promise<Response>} the first answer when it is no block or the page was dismissed, and
    *   the second one, whatever it says, after a purchase. Rejects as `fetch` does, and with a
    *   TypeError for a body that is a stream: it is gone once sent, and could not be sent again
@@ -145,7 +143,7 @@
   }
 
   function showOverlay(address, words) {
-    const { host, dialog, frame, close, trouble } = build(address, words);
+    const { host, dialog, frame, close, trouble, pay } = build(address, words);
     const unlock = lockScroll();
     document.body.append(host);
     dialog.showModal();
@@ -159,16 +157,36 @@
         if (!host.isConnected) return; // closed by hand meanwhile
         clearTimeout(loading);
         window.removeEventListener("message", hear);
+        endPayment();
         dialog.close(); // and the focus goes back to where it was
         host.remove();
         unlock();
         resolve(outcome);
       };
 
+      // In place of the frame, never inside it: Stripe's form, by a module that is loaded for it.
+      let endPayment = () => {};
+      const showPayment = async (checkout) => {
+        const tell = (type) => {
+          pay.hidden = !(frame.hidden = false);
+          frame.contentWindow.postMessage({ type: `tollkeeper:${type}` }, address.origin);
+          frame.focus();
+        };
+        try {
+          const { mount } = await import(`${address.origin}/checkout.mjs`);
+          pay.hidden = !(frame.hidden = true);
+          endPayment = await mount(checkout, host, () => tell("completed"));
+          if (!host.isConnected) endPayment(); // closed meanwhile
+        } catch (error) {
+          console.error(error);
+          tell("unshown");
+        }
+      };
+
       const hear = (event) => {
         // Only the page in our own frame, and only while it is still that page.
         if (event.source !== frame.contentWindow || event.origin !== address.origin) return;
-        const { type, height, dir } = event.data ?? {};
+        const { type, height, dir, ...more } = event.data ?? {};
         if (type === "tollkeeper:ready") {
           clearTimeout(loading);
           trouble.hidden = true;
@@ -179,6 +197,8 @@
         } else if (type === "tollkeeper:paid" && outcome !== "paid") {
           outcome = "paid";
           setTimeout(finish, PAID_SHOWN_MS);
+        } else if (type === "tollkeeper:checkout") {
+          showPayment(more);
         } else if (type === "tollkeeper:close") {
           finish();
         }
@@ -208,10 +228,13 @@
     trouble.append(`${slow} `, link);
 
     const content = element("div", { class: "sheet" });
-    content.append(frame, trouble, close);
+    const pay = element("div", { class: "pay" });
+    pay.append(document.createElement("slot")); // Stripe's script looks for its place outside a shadow
+    pay.hidden = true;
+    content.append(frame, pay, trouble, close);
     dialog.append(content);
     root.append(dialog);
-    return { host, dialog, frame, close, trouble };
+    return { host, dialog, frame, close, trouble, pay };
   }
 
   /** A shadow root: the app's styles stay out, ours stay in. */

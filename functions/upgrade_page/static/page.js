@@ -175,12 +175,17 @@ function openPopUp() {
   return popUp;
 }
 
+// The app's page shows the payment itself: where the owner has set it up, and embed.js can.
+let embeds = framed && "embedded" in document.body.dataset
+  && new URLSearchParams(location.search).has("pay");
+
 async function startCheckout(form, choice) {
   const fields = new URLSearchParams(new FormData(form, choice));
+  if (embeds) fields.set("embedded", "1");
   const answer = await fetch(form.action, {
     method: "POST", body: fields, headers: { Accept: "application/json" },
   });
-  if (answer.ok) return (await answer.json()).checkout_url;
+  if (answer.ok) return answer.json();
   const { code } = await answer.json().catch(() => ({}));
   throw new Error(code);
 }
@@ -199,11 +204,12 @@ async function choose(event) {
   form.ariaBusy = "true";
   $("error").hidden = true;
   // In a page of its own the payment takes this very tab: nothing is lost, nothing is blocked.
-  payment = framed ? openPopUp() : null;
+  payment = framed && !embeds ? openPopUp() : null;
   try {
-    const url = await startCheckout(form, choice);
+    const { checkout_url: url, ...embedded } = await startCheckout(form, choice);
     $("thanks").textContent = choice.dataset.thanks;
-    goAndPay(url);
+    if (url) goAndPay(url);
+    else payInTheApp(embedded);
   } catch (error) {
     payment?.close();
     $("error").textContent = advice(error.message);
@@ -231,6 +237,19 @@ function goAndPay(url) {
   }
 }
 
+function payInTheApp(embedded) {
+  $("reopen").hidden = true;
+  show("waiting");
+  waitForPayment();
+  tellApp("checkout", embedded);
+}
+
+function fail(code) {
+  chooseAgain();
+  $("error").textContent = advice(code);
+  $("error").hidden = false;
+}
+
 function chooseAgain() {
   waiting?.stop();
   payment?.close();
@@ -243,6 +262,16 @@ $("back")?.addEventListener("click", chooseAgain);
 // Back from the payment by the browser's own button: the page is as it was left.
 window.addEventListener("pageshow", (event) => {
   if (event.persisted && !isDone && !framed && !$("waiting").hidden) chooseAgain();
+});
+
+// The app around us has shown the payment. What it says only moves the screen.
+window.addEventListener("message", (event) => {
+  if (!embeds || event.source !== window.parent || event.origin !== appOrigin()) return;
+  if (event.data?.type === "tollkeeper:completed") expectConfirmation();
+  if (event.data?.type === "tollkeeper:unshown" && waiting) {
+    embeds = false; // Stripe's script did not load: the next click opens a pop-up
+    fail("checkout_failed");
+  }
 });
 
 // The pop-up has come back to us. It is of our own origin, and nobody else is heard.

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 _TIMEOUT_S = 5.0
 _RETRIES = 1
 
+#: docs.stripe.com/js: named after the API's release, 2026-03-25.dahlia.
+_SCRIPT_URL = "https://js.stripe.com/dahlia/stripe.js"
+
 #: How old a signature may be (docs.stripe.com/webhooks#replay-attacks).
 _TOLERANCE_S = 300
 
@@ -53,11 +56,18 @@ class StripeBilling:
         parts = urlsplit(self.api_base)
         return (f"{parts.scheme}://{parts.netloc}",)
 
+    @property
+    def script_url(self) -> str:
+        """See Billing. Of the release that belongs to the API's version."""
+        return f"{self.api_base}/stripe.js" if self.api_base else _SCRIPT_URL
+
     def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:
         """See Billing."""
         params = _session_params(request)
         with _asking():
             session = self._client.v1.checkout.sessions.create(params, _once(params))
+        if request.embedded and session.client_secret is not None:
+            return CheckoutStart("", session.id, session.client_secret)
         if session.url is None:
             raise BillingError("Stripe: a session without a page")
         return CheckoutStart(session.url, session.id)
@@ -179,10 +189,15 @@ def _session_params(request: CheckoutRequest) -> "SessionCreateParams":
         "customer": request.customer_id,
         "line_items": [{"price_data": price, "quantity": request.quantity}],
         "metadata": metadata,
-        "success_url": request.success_url,
-        "cancel_url": request.cancel_url,
         "expires_at": request.expires_s,
     }
+    if request.embedded:
+        params["ui_mode"] = "embedded_page"
+        params["redirect_on_completion"] = "if_required"
+        params["return_url"] = request.success_url
+    else:
+        params["success_url"] = request.success_url
+        params["cancel_url"] = request.cancel_url
     # Events about the payment or the subscription carry these, not the session's.
     if request.interval is None:
         params["payment_intent_data"] = {"metadata": metadata}

@@ -13,7 +13,8 @@ class CheckoutRequest:
 
     ``customer_id``: the payer, as the provider knows them. ``interval``: ``month`` or ``year`` for
     a subscription, None for a single payment. ``metadata`` comes back with every event about it.
-    ``expires_s``: epoch seconds. ``options``: what the payment page offers.
+    ``expires_s``: epoch seconds. ``options``: what the payment page offers. ``embedded``: it is
+    shown inside the app's page, and leads to ``success_url`` only where the bank has to be visited.
     Equal requests are one purchase: the provider answers both with the same checkout.
     """
 
@@ -30,14 +31,19 @@ class CheckoutRequest:
     quantity: int = 1
     trial_days: int | None = None
     options: Checkout = field(default_factory=Checkout)
+    embedded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class CheckoutStart:
-    """Where the payer goes, and the provider's id of it."""
+    """Where the payer goes, and the provider's id of it.
+
+    ``client_secret``: of one that is embedded, in place of the ``url``, which is empty then.
+    """
 
     url: str
     session_id: str
+    client_secret: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,11 @@ class Billing(Protocol):
     @property
     def checkout_origins(self) -> tuple[str, ...]:
         """Where checkouts are paid: the origins that a form may be redirected to."""
+        ...
+
+    @property
+    def script_url(self) -> str:
+        """The provider's script, which shows an embedded checkout."""
         ...
 
     def create_checkout(self, request: CheckoutRequest) -> CheckoutStart:

@@ -183,12 +183,19 @@ class Copy(_Model):
 
 
 class Checkout(_Model):
-    """What Stripe's payment page offers; each needs its part of Stripe's dashboard set up."""
+    """What Stripe's payment page offers; each needs its part of Stripe's dashboard set up.
+
+    ``embedded_key``: Stripe's publishable key. With it the overlay's payment is made in the app's
+    own page (Embedded Checkout), by Stripe's script, and in a pop-up where that does not load.
+    """
 
     promotion_codes: bool = False
     automatic_tax: bool = False
     tax_ids: bool = False
     receipts: bool = False
+    embedded_key: (
+        Annotated[str, StringConstraints(pattern="^pk_(test|live)_[A-Za-z0-9]{1,200}$")] | None
+    ) = None
 
 
 class Fraud(_Model):

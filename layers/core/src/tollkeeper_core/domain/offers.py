@@ -29,10 +29,14 @@ _FRESH_HOURS_MAX = 720
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a payer chose of a pack; ``amount_text`` (``12.50``) where the pack lets them."""
+    """What a payer chose of a pack; ``amount_text`` (``12.50``) where the pack lets them.
+
+    ``embedded``: to pay inside the app's page, where the owner has set that up.
+    """
 
     quantity: int = 1
     amount_text: str | None = None
+    embedded: bool = False
 
 
 class ChoiceError(ValueError):

@@ -200,6 +200,7 @@ class UpgradeService:
             success_url=f"{done_url}&{kind}={name}",
             cancel_url=f"{done_url}&canceled=1",
             expires_s=(attempt_ms + _CHECKOUT_MS) // 1000,
+            embedded=choice.embedded and request.options.embedded_key is not None,
         )
         started = self._checkout(request, account.customer_id)
         steps.append(self._step(StepKind.CHECKOUT_OPENED, page, name))
