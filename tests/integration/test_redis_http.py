@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tollkeeper_core.adapters.redis_http import LeanRedis
@@ -116,3 +117,30 @@ def test_a_token_that_stays_wrong_is_unavailable(redis: RedisStack) -> None:
         pytest.raises(LedgerUnavailableError, match="401"),
     ):
         client.get("k")
+
+
+class Counting:
+    """A socket that keeps what is sent."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self.sent: list[bytes] = []
+
+    def sendall(self, data: bytes) -> None:
+        self.sent.append(data)
+        self._sock.sendall(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_head_and_body_of_a_request_go_out_as_one(redis: RedisStack) -> None:
+    """Apart they are two packets, and the server is woken by the first to wait for the second."""
+    with LeanRedis(redis.url, redis.token, 10.0) as client:
+        client.set("one", "1")
+        (kept,) = client._http._idle
+        kept.sock._sock = counting = Counting(kept.sock._sock)
+        assert client.get("one") == "1"
+    (whole,) = counting.sent
+    assert whole.startswith(b"POST / HTTP/1.1\r\n")
+    assert whole.endswith(b'["GET", "one"]')

@@ -47,16 +47,23 @@ class _BoundedSocket(io.RawIOBase):
     """What http.client takes for a socket: every read and write waits until the deadline at most.
 
     A plain socket time-out bounds each ``recv``; a server that sends a byte now and then could
-    stretch one answer without end.
+    stretch one answer without end. And http.client writes a request's head and its body apart: two
+    packets, which wake the server twice. Here they wait for ``send``, which lets them go as one.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._written: list[bytes] = []
         self.deadline = _Deadline(0.001)
 
-    def sendall(self, data: Any) -> None:
+    def sendall(self, data: bytes) -> None:
+        self._written.append(data)
+
+    def send(self) -> None:
+        whole = b"".join(self._written)
+        self._written.clear()
         self._sock.settimeout(self.deadline.left_s())
-        self._sock.sendall(data)
+        self._sock.sendall(whole)
 
     def readable(self) -> bool:
         return True
@@ -199,8 +206,10 @@ class PooledHttp:
         headers: dict[str, str],
         body: bytes,
     ) -> tuple[int, Any]:
-        cast("_BoundedSocket", connection.sock).deadline = deadline
+        bounded = cast("_BoundedSocket", connection.sock)
+        bounded.deadline = deadline
         connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
+        bounded.send()
         response = connection.getresponse()
         text = response.read()
         # Before the connection is kept: whoever cannot read the answer closes it.

@@ -147,7 +147,7 @@ def rfc3339(at_ms: int) -> str:
     """Epoch milliseconds -> ``2026-11-25T00:00:00Z`` (milliseconds only where there are any)."""
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
     fraction = f".{at_ms % 1000:03d}" if at_ms % 1000 else ""
-    return f"{at:%Y-%m-%dT%H:%M:%S}{fraction}Z"
+    return f"{at.isoformat()[:19]}{fraction}Z"
 
 
 #: How long a user's counters of a past period are kept, in days. A call may settle up to 16 days
@@ -161,6 +161,12 @@ def cutoffs(now_ms: int) -> tuple[str, str, str]:
 
     By UTC: with weeks of slack the time zone does not matter.
     """
-    today = datetime.fromtimestamp(now_ms // 1000, UTC).date()
+    return _cutoffs_on(now_ms // 86_400_000)
+
+
+@lru_cache(maxsize=8)
+def _cutoffs_on(day_number: int) -> tuple[str, str, str]:
+    """Of a UTC day, counted from 1970: each check of it asks."""
+    today = date(1970, 1, 1) + timedelta(days=day_number)
     day, week, month = (today - timedelta(days=_KEPT_DAYS[window]) for window in Window)
     return f"d:{day.isoformat()}", f"w:{week.isoformat()}", f"m:{month:%Y-%m}"

@@ -35,8 +35,9 @@ def authenticate(configs: ConfigCache, authorization: str | None, age_ms_max: in
     """
     try:
         in_hand = configs.current(age_ms_max)
-        if not is_valid(in_hand.config, authorization):
-            in_hand = configs.current(_LOOK_AGAIN_MS)
+        if is_valid(in_hand.config, authorization):
+            return in_hand
+        in_hand = configs.current(_LOOK_AGAIN_MS)
     except LedgerUnavailableError:
         in_hand = configs.in_an_outage()
     if not is_valid(in_hand.config, authorization):

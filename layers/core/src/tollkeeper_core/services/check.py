@@ -51,20 +51,23 @@ class Check:
 
     def __call__(self, request: CheckRequest, authorization: str | None) -> dict[str, Any]:
         """The answer's body. Raises Problem."""
-        authenticate(self.configs, authorization, age_ms_max=None)
+        known = authenticate(self.configs, authorization, age_ms_max=None)
+
+        def decide(hand: InHand) -> dict[str, Any]:
+            # Revoked since, as a stale version showed.
+            if hand is not known and not is_valid(hand.config, authorization):
+                raise unauthorized()
+            return self._decide(hand, request)
+
         try:
-            return self.configs.fresh(lambda hand: self._decide(hand, request, authorization))
+            return self.configs.fresh(decide)
         except UnknownTierError as error:
             raise invalid(str(error)) from error
         except LedgerUnavailableError:
             self.count("LedgerUnavailable")
             return self._in_an_outage(request)
 
-    def _decide(
-        self, hand: InHand, request: CheckRequest, authorization: str | None
-    ) -> dict[str, Any]:
-        if not is_valid(hand.config, authorization):  # revoked since, as a stale version showed
-            raise unauthorized()
+    def _decide(self, hand: InHand, request: CheckRequest) -> dict[str, Any]:
         now_ms = self.clock()
         periods = periods_at(hand.config.settings.calendar, now_ms)
         try:
