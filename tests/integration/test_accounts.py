@@ -1,5 +1,7 @@
 """What the purchases of a user say about the next one: how many lately, and since when."""
 
+from dataclasses import replace
+
 import pytest
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
@@ -42,6 +44,13 @@ def test_packs_are_counted_from_the_moment_on(books: RedisStore) -> None:
         buy(books, purchase, NOON_MS + at_ms)
         buy(books, purchase, NOON_MS)  # told twice
     assert look(books).purchases == 2
+
+
+def test_a_pack_counts_on_the_day_it_was_paid_however_late_it_is_told(books: RedisStore) -> None:
+    paid_ms = NOON_MS - DAY_MS - 1
+    grant = Grant("ada", "pi_1", "p", 4 * 10**9, 500, "usd", None, None, NOON_MS)
+    books.grant(replace(grant, paid_ms=paid_ms))
+    assert (look(books).purchases, look(books).first_paid_ms) == (0, paid_ms)
 
 
 def test_a_plans_credits_are_no_purchase_of_the_day_but_its_money_counts(

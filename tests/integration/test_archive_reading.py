@@ -57,6 +57,7 @@ def bought(purchase: str, user: str = "ada") -> list[Posting]:
             0,
             claimed=False,
             replayed=False,
+            paid_ms=NOW_MS,
         )
     )
 

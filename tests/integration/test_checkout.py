@@ -198,6 +198,27 @@ def test_so_many_a_day_and_no_more(shop: Shop) -> None:
     assert shop.start("pro_monthly", kind="plan", prompt="prm_10").mode == "subscription"
 
 
+def test_checkouts_that_were_opened_before_any_was_paid_do_not_pass_the_cap(shop: Shop) -> None:
+    shop.change(settings={"fraud": {"purchases_per_day": 2}})
+    shop.pay(shop.start("starter"))
+    sessions = shop.client.v1.checkout.sessions
+    plan = shop.start("pro_monthly", kind="plan", prompt="prm_plan")
+    opened = [shop.start("starter", prompt=f"prm_{n}").id for n in range(2, 5)]
+    states = [sessions.retrieve(one).status for one in opened]
+    assert states == ["expired", "expired", "open"]
+    assert sessions.retrieve(plan.id).status == "open"
+    link = token("prm_5")
+    clicks = [shop.service.start_checkout(link, "pack", "starter", PAGE) for _ in range(2)]
+    assert sessions.retrieve(clicks[-1].session_id).status == "open"
+    shop.pay(sessions.retrieve(clicks[-1].session_id))
+    assert refused(lambda: shop.start("starter", prompt="prm_9")) == (429, "too_many_purchases")
+
+
+def test_without_a_cap_every_checkout_stays_open(shop: Shop) -> None:
+    opened = [shop.start("starter", prompt=f"prm_{n}").id for n in range(2)]
+    assert {shop.client.v1.checkout.sessions.retrieve(one).status for one in opened} == {"open"}
+
+
 def test_fresh_credit_is_shown_and_opens_later(shop: Shop) -> None:
     shop.change(settings={"fraud": {"fresh_hours": 24, "fresh_percent": 25}})
     shop.pay(shop.start("starter"))

@@ -2,7 +2,7 @@
 and in what Stripe is asked.
 """
 
-from tests.mutants.mutant import PROPERTY, Mutant
+from tests.mutants.mutant import ACCOUNTS, PROPERTY, Mutant
 
 _FOLD = "tests/unit/test_fold.py"
 _WEBHOOK = "tests/unit/test_stripe_event.py"
@@ -219,4 +219,41 @@ PLANS = (
     ),
 )
 
-BILLING_MUTANTS = (*CUSTOMERS, *MONTHS, *REQUESTS, *PLANS)
+_CHECKOUT = "tests/integration/test_checkout.py"
+
+CAP = (
+    Mutant(
+        name="told-late-counts-today",
+        harm="After a day of lost webhooks nobody may buy: all of it counts as bought today.",
+        file="tollkeeper_core/adapters/redis_answers.py",
+        find='return int(fields.get("paid_at", fields["at"]))',
+        replace='return int(fields["at"])',
+        tests=(ACCOUNTS,),
+    ),
+    Mutant(
+        name="open-checkouts-not-closed",
+        harm="Ten tabs opened before any is paid buy ten packs with a cap of one.",
+        file="tollkeeper_core/adapters/stripe_billing.py",
+        find="                sessions.expire(surplus)\n",
+        replace="                pass\n",
+        tests=(_CHECKOUT,),
+    ),
+    Mutant(
+        name="one-checkout-too-many-stays-open",
+        harm="One pack a day more than the cap.",
+        file="tollkeeper_core/adapters/stripe_billing.py",
+        find="others[max(most - 1, 0) :]",
+        replace="others[most:]",
+        tests=(_CHECKOUT,),
+    ),
+    Mutant(
+        name="checkout-closes-itself",
+        harm="With a cap the payment page says that it has expired.",
+        file="tollkeeper_core/adapters/stripe_billing.py",
+        find='            and one["id"] != session_id\n',
+        replace="",
+        tests=(_CHECKOUT,),
+    ),
+)
+
+BILLING_MUTANTS = (*CUSTOMERS, *MONTHS, *REQUESTS, *PLANS, *CAP)

@@ -93,6 +93,7 @@ class MemoryLedger:
             repaid_nano=0,
             claimed=request.purchase_id in self.claims,
             replayed=False,
+            paid_ms=request.now_ms if request.paid_ms is None else request.paid_ms,
         )
         self.granted[request.purchase_id] = granted
         self._paid(request.user_id, request.prompt_id)
@@ -268,6 +269,7 @@ class MemoryBilling:
     customers: set[str] = field(default_factory=set)
     changes: list[PlanChange] = field(default_factory=list)
     running: dict[str, RunningPlan] = field(default_factory=dict)
+    closed: list[tuple[str, str, int]] = field(default_factory=list)
     refuses: bool = False
     down: bool = False
 
@@ -284,6 +286,10 @@ class MemoryBilling:
         made = f"cus_{user_id}" + (f"_after_{replaces}" if replaces else "")
         self.customers.add(made)
         return made
+
+    def close_checkouts(self, customer_id: str, stage: str, session_id: str, most: int) -> None:
+        self._answer()
+        self.closed.append((customer_id, session_id, most))
 
     def running_plan(self, subscription_id: str) -> RunningPlan:
         self._answer()

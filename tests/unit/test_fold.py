@@ -51,7 +51,7 @@ def settled(event: str = "e1", cost: int = 100, at_ms: int = NOW_MS, **more: obj
 def granted(purchase: str = "cs_1", nano: int = 1_000, **more: object) -> Granted:
     fields: dict[str, object] = {
         "paid_minor": 500, "worth_minor": 500, "currency": "eur", "expires_ms": None,
-        "fresh_until_ms": None, "fresh_nano": 0, "repaid_nano": 0, **more,
+        "fresh_until_ms": None, "fresh_nano": 0, "repaid_nano": 0, "paid_ms": NOW_MS, **more,
     }  # fmt: skip
     return Granted(
         "a:b",
@@ -346,3 +346,12 @@ def test_a_customer_that_redis_lost_is_told_and_another_one_is_not():
     assert [(d.what, d.live, d.archive) for d in told] == [("customer", "none", "cus_1")]
     assert not list(differences(UserState("ada", customer_id="cus_2"), archived, cutoffs(NOW_MS)))
     assert not list(differences(archived, UserState("ada"), cutoffs(NOW_MS)))
+
+
+def test_when_it_was_paid_is_on_record_only_where_it_says_something() -> None:
+    for late in (granted(paid_ms=NOW_MS - DAY_MS), granted()):
+        lines = grant_postings(late)
+        fold = UserFold("a:b", cutoffs(NOW_MS))
+        fold.add(lines)
+        assert fold.result().purchases == {"cs_1": late}
+        assert any("paid_ms" in line.terms for line in lines) == (late.paid_ms != NOW_MS)

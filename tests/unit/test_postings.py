@@ -21,7 +21,7 @@ SETTLED = Settlement(
 GRANTED = Granted(
     user_id="ada", purchase_id="cs_1", pack="starter", granted_nano=400, paid_minor=500,
     worth_minor=500, currency="eur", expires_ms=None, fresh_until_ms=None, fresh_nano=0,
-    granted_ms=AT_MS, repaid_nano=50, claimed=False, replayed=False,
+    granted_ms=AT_MS, repaid_nano=50, claimed=False, replayed=False, paid_ms=AT_MS,
 )  # fmt: skip
 TAKEN = Claimed(
     user_id="ada", purchase_id="pi_1", claim_id="re_1", version=(0, 2), taken_minor=250,

@@ -525,3 +525,10 @@ def test_a_kept_plan_holds_until_the_period_that_it_is_paid_for_ends():
         webhook(event("customer.subscription.updated", told))
         state = webhook.ledger.subscriptions["sub_1"]
         assert (state.tier, state.next_plan, state.prompt_id) == (tier, next_plan, "prm_1")
+
+
+def test_a_purchase_that_is_told_late_counts_when_it_was_paid():
+    webhook = Webhook(clock=Clock(NOW_MS + 2 * DAY_S * 1000))
+    webhook(COMPLETED)
+    granted = webhook.ledger.granted["pi_1"]
+    assert (granted.paid_ms, granted.granted_ms) == (NOW_MS, webhook.clock())

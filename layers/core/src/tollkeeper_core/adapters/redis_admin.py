@@ -250,6 +250,7 @@ def _grant_answer(g: Granted) -> dict[str, str | int]:
         "fresh_until": g.fresh_until_ms or 0,
         "fresh": g.fresh_nano,
         "at": g.granted_ms,
+        "paid_at": g.paid_ms,
         "repaid": g.repaid_nano,
     }
 

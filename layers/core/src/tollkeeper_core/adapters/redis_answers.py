@@ -82,6 +82,7 @@ def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
         repaid_nano=int(fields["repaid"]),
         claimed=fields["claimed"] == "1",
         replayed=fields["replayed"] == "1",
+        paid_ms=_paid_ms(fields),
     )
 
 
@@ -183,19 +184,24 @@ def next_plans(subscriptions: Mapping[str, str], now_ms: int) -> dict[str, str]:
 def purchases_since(purchases: Mapping[str, str], since_ms: int) -> int:
     """Of the hash of purchases (lua/grant.lua): how many packs, by their payments and sessions."""
     bought = [one for one in _grants(purchases) if not one["purchase"].startswith("in_")]
-    return sum(int(one["at"]) >= since_ms for one in bought)
+    return sum(_paid_ms(one) >= since_ms for one in bought)
 
 
 def first_paid(purchases: Mapping[str, str]) -> int | None:
     """Of the same hash: when money first came in on which there is no claim (lua/claim.lua)."""
     return min(
         (
-            int(one["at"])
+            _paid_ms(one)
             for one in _grants(purchases)
             if int(one["paid"]) > 0 and f"claims:{one['purchase']}" not in purchases
         ),
         default=None,
     )
+
+
+def _paid_ms(fields: Mapping[str, str]) -> int:
+    """Grants of before have no such time: they were granted when they were paid, or soon after."""
+    return int(fields.get("paid_at", fields["at"]))
 
 
 def _grants(purchases: Mapping[str, str]) -> list[dict[str, Any]]:

@@ -115,6 +115,7 @@ class RedisStore:
                 str(request.fresh_nano),
                 "1" if request.prompt_id else "0",
                 str(keys.PROMPT_S),
+                str(request.now_ms if request.paid_ms is None else request.paid_ms),
             ],
         )
         return granted_of(user, checked(answer, None))

@@ -7,7 +7,7 @@ a page that sells nothing yet does not wait for it.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
@@ -71,6 +71,26 @@ class StripeBilling:
         if session.url is None:
             raise BillingError("Stripe: a session without a page")
         return CheckoutStart(session.url, session.id)
+
+    def close_checkouts(self, customer_id: str, stage: str, session_id: str, most: int) -> None:
+        """See Billing. Stripe lists the newest first; an hour closes them by itself."""
+        import stripe
+
+        sessions = self._client.v1.checkout.sessions
+        with _asking():
+            found = sessions.list(
+                {"customer": customer_id, "status": "open", "limit": 100}
+            ).to_dict()
+        others = [
+            one["id"]
+            for one in found["data"]
+            if one["mode"] == "payment"
+            and one["metadata"].get(MARK) == stage
+            and one["id"] != session_id
+        ]
+        for surplus in others[max(most - 1, 0) :]:
+            with _asking(), suppress(stripe.InvalidRequestError):  # paid or closed in the meantime
+                sessions.expire(surplus)
 
     def create_customer(self, user_id: str, stage: str, replaces: str | None) -> str:
         """See Billing."""

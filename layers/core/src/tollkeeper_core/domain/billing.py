@@ -113,6 +113,10 @@ class Billing(Protocol):
         """
         ...
 
+    def close_checkouts(self, customer_id: str, stage: str, session_id: str, most: int) -> None:
+        """Leave ``most`` open checkouts of packs to a customer: ``session_id``, then the newest."""
+        ...
+
     def running_plan(self, subscription_id: str) -> RunningPlan:
         """What runs now."""
         ...

@@ -338,6 +338,7 @@ def _granted(line: Posting) -> Granted:
         repaid_nano=terms["repaid_nano"],
         claimed=False,
         replayed=True,
+        paid_ms=terms.get("paid_ms", line.at_ms),
     )
 
 

@@ -171,7 +171,8 @@ class Grant:
     Idempotent for ever by ``purchase_id``: Stripe's id of the payment, or of the session or invoice
     where there is none. ``paid_minor`` is what was really paid; ``worth_minor`` what the credits
     are shown as, ``paid_minor`` where it is None. ``fresh_until_ms``: until when they open little
-    by little, of which ``fresh_nano`` at once; None: all of them at once.
+    by little, of which ``fresh_nano`` at once; None: all of them at once. ``paid_ms``: when it was
+    paid, which may be long before it is granted; None: now.
     """
 
     user_id: str
@@ -186,6 +187,7 @@ class Grant:
     worth_minor: int | None = None
     fresh_until_ms: int | None = None
     fresh_nano: int = 0
+    paid_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ class Granted:
     repaid_nano: int
     claimed: bool
     replayed: bool
+    paid_ms: int
 
 
 class Hold(IntEnum):

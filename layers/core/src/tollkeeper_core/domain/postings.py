@@ -148,6 +148,8 @@ def grant_postings(g: Granted) -> list[Posting]:
         "fresh_until_ms": g.fresh_until_ms,
         "fresh_nano": g.fresh_nano,
         "repaid_nano": g.repaid_nano,
+        # Not where it says nothing: a line of before is the same line when it comes again.
+        **({"paid_ms": g.paid_ms} if g.paid_ms != g.granted_ms else {}),
     }
     lines: list[_Line] = [
         (f"{user}:lot:{g.purchase_id}", NANO_USD, g.granted_nano - g.repaid_nano, {}),

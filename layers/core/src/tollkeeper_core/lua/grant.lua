@@ -4,6 +4,7 @@
 -- ARGV 1 now  2 purchase id  3 pack  4 granted  5 paid  6 worth  7 currency  8 expiry, or 0
 --      9 fresh until, or 0  10 fresh (see state.lua)
 --      11 "1" when the purchase came from a prompt  12 seconds to keep the prompt's state
+--      13 when it was paid
 -- Answers {name, value, ...}: "status" is ok, or empty (see published, then nothing was done); the
 -- rest is the first answer for this purchase, for ever, and "claimed": 1 when there is a claim on it.
 -- One that came before its purchase has yet to take effect (claim.lua): until then the lot is frozen.
@@ -27,7 +28,7 @@ insert_lot(lots, purchase, granted - repaid).frozen = claimed == "1"
 local answer = {
   "purchase", ARGV[2], "pack", ARGV[3], "granted", ARGV[4], "paid", ARGV[5], "worth", ARGV[6],
   "currency", ARGV[7], "expires", ARGV[8], "fresh_until", ARGV[9], "fresh", ARGV[10], "at", ARGV[1],
-  "repaid", int(repaid),
+  "paid_at", ARGV[13], "repaid", int(repaid),
 }
 local text, sum, left = write_lots(lots), summary(lots, tonumber(ARGV[1])), int(owed - repaid)
 redis.call("HSET", KEYS[2], ARGV[2], cjson.encode(answer))

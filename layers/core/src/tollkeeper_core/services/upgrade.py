@@ -202,7 +202,12 @@ class UpgradeService:
             expires_s=(attempt_ms + _CHECKOUT_MS) // 1000,
             embedded=choice.embedded and request.options.embedded_key is not None,
         )
-        started = self._checkout(request, account.customer_id)
+        started, customer_id = self._checkout(request, account.customer_id)
+        most = page.config.settings.fraud.purchases_per_day
+        if kind == "pack" and most is not None:
+            # Or several that were opened before any was paid would together pass the cap.
+            left = most - account.purchases
+            self.billing.close_checkouts(customer_id, self.stage, started.session_id, left)
         steps.append(self._step(StepKind.CHECKOUT_OPENED, page, name))
         return started
 
@@ -340,15 +345,18 @@ class UpgradeService:
                 "Your card was refused and nothing was changed. Change the card, then try again.",
             ) from None
 
-    def _checkout(self, request: CheckoutRequest, customer_id: str | None) -> CheckoutStart:
-        """As the customer that the user is; made with the first purchase, and again when gone."""
+    def _checkout(
+        self, request: CheckoutRequest, customer_id: str | None
+    ) -> tuple[CheckoutStart, str]:
+        """Begun, and as whom: made with the first purchase, and again when gone."""
         user_id, gone = request.user_id, None
         for _ in range(2):
             if customer_id is None:
                 made = self.billing.create_customer(user_id, self.stage, gone)
                 customer_id = self.accounts.keep_customer(user_id, made, gone)
             try:
-                return self.billing.create_checkout(replace(request, customer_id=customer_id))
+                asked = replace(request, customer_id=customer_id)
+                return self.billing.create_checkout(asked), customer_id
             except NoSuchCustomerError:
                 customer_id, gone = None, customer_id
         raise BillingError("the customer is gone as soon as it is made")

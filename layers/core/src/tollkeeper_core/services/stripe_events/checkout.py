@@ -115,4 +115,5 @@ def pack_grant(
         worth_minor=paid_minor or terms.price_minor,
         fresh_until_ms=now_ms + terms.fresh_hours * _HOUR_MS if terms.fresh_hours else None,
         fresh_nano=terms.fresh_nano,
+        paid_ms=min(paid_s * 1000, now_ms),
     )
