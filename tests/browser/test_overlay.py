@@ -80,6 +80,43 @@ def test_it_can_all_be_done_by_keyboard(context: BrowserContext, world: World):
     expect_closed(page)
 
 
+def test_the_whole_purchase_by_keyboard_alone(context: BrowserContext, world: World):
+    page = context.new_page()
+    page.goto(f"{world.app}/?url={world.link()}")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    frame = page.frame_locator("iframe")
+    expect(page.locator("iframe")).to_be_focused()
+    page.keyboard.press("Tab")
+    with context.expect_page() as opened:
+        page.keyboard.press("Enter")
+    pay = opened.value.get_by_role("button", name="Pay")
+    pay.wait_for()
+    opened.value.keyboard.press("Tab")
+    expect(pay).to_be_focused()
+    opened.value.keyboard.press("Enter")
+    opened.value.wait_for_event("close")
+    expect(frame.get_by_role("heading", name="Waiting for your payment…")).to_be_focused()
+    world.webhook()
+    expect(frame.get_by_role("heading", name="Thank you")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(frame.get_by_role("link", name="Continue")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect_outcome(page, "paid")
+    expect_closed(page)
+
+
+def test_the_focus_stays_within(context: BrowserContext, world: World):
+    page = context.new_page()
+    world.open(page)
+    expect(page.locator("iframe")).to_be_focused()
+    behind = "document.activeElement.closest('main') !== null"
+    for key in ("Tab", "Shift+Tab"):
+        for _ in range(12):
+            page.keyboard.press(key)
+            assert not page.evaluate(behind)
+
+
 def test_a_canceled_payment_leads_back_to_the_offers(context: BrowserContext, world: World):
     page = context.new_page()
     frame = world.open(page)

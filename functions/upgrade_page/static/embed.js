@@ -17,7 +17,8 @@
       box-shadow: 0 24px 64px rgb(0 0 0 / 30%); color-scheme: light dark; }
     iframe { display: block; width: 100%; border: 0; max-height: calc(100vh - 3rem);
       max-height: calc(100dvh - 3rem); color-scheme: light dark; transition: height 0.18s ease; }
-    .pay { max-height: calc(100dvh - 3rem); overflow: auto; padding-top: 3.25rem; background: #fff; }
+    .pay { box-sizing: border-box; max-height: calc(100dvh - 3rem); overflow: auto; padding-top: 3.25rem; }
+    .sheet:has(.pay:not([hidden])) { color-scheme: light; } /* as Stripe's form is */
     [hidden] { display: none !important; }
     button { position: absolute; top: 10px; inset-inline-end: 10px; width: 36px; height: 36px; padding: 0;
       border: 0; border-radius: 50%; background: none; color: GrayText; cursor: pointer;
