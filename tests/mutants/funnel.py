@@ -66,8 +66,8 @@ FUNNEL_MUTANTS = (
         name="step-forgotten-by-name",
         harm="A forgotten person's id stays in the record of steps.",
         file="tollkeeper_core/domain/forgetting.py",
-        find='"prompt_id": prompt_id, "user_id": who.alias}',
-        replace='"prompt_id": prompt_id, "user_id": step["user_id"]}',
+        find="return {**step, **names}",
+        replace="return dict(step)",
         tests=(FUNNEL,),
     ),
     Mutant(
