@@ -1,5 +1,7 @@
 """The same story on what `sam build` makes: what is deployed is what was tested."""
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from tests.e2e.test_story_http import (  # noqa: F401 - told again, by the stack
     test_a_plan_gives_its_tier_at_once_and_its_end_takes_it,
     test_check_block_pay_continue,
 )
+from tests.support.story import Story, until
 
 
 @pytest.fixture(scope="module")
@@ -27,11 +30,7 @@ def stack(built: Path) -> Iterator[LocalStack]:
 
 
 def test_it_is_the_build_that_runs(stack: LocalStack, built: Path) -> None:
-    processes = [
-        path.parent
-        for path in Path("/proc").glob("[0-9]*/environ")
-        if f"LAMBDA_TASK_ROOT={built.parent}".encode() in _read(path)
-    ]
+    processes = _processes(built.parent)
 
     assert len(processes) >= 5
     for process in processes:
@@ -46,6 +45,30 @@ def test_it_is_the_build_that_runs(stack: LocalStack, built: Path) -> None:
         assert sorted(each.name for each in Path(runtime).glob("*.py")) == [
             "snapshot_restore_py.py"
         ]
+
+
+def test_it_answers_cold_and_warm(stack: LocalStack, built: Path) -> None:
+    folder = built.parent / "InterceptFunction"
+    with Story(stack) as story:
+        ended = _processes(folder)
+        for process in ended:
+            os.kill(int(process.name), signal.SIGKILL)
+        url, body = "/v1/check", {"user_id": story.user, "amount_usd": "0.001"}
+        until(lambda: story.api.post(url, json=body).status_code, lambda status: status == 200)
+        cold = _processes(folder)
+        assert story.check("0.001")["decision"] == "allow"
+        warm = _processes(folder)
+
+    assert cold
+    assert not set(cold) & set(ended)
+    assert warm == cold
+
+
+def _processes(task_root: Path) -> list[Path]:
+    """Folders in /proc of those that run what was built there."""
+    wanted = f"LAMBDA_TASK_ROOT={task_root}".encode()
+    found = Path("/proc").glob("[0-9]*/environ")
+    return sorted(path.parent for path in found if wanted in _read(path))
 
 
 def _read(path: Path) -> bytes:
