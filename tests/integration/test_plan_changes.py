@@ -122,3 +122,17 @@ def test_another_interval_is_not_for_later(max_plan: Shop) -> None:
     for plan in ("pro_yearly", "max_monthly", "nothing"):
         assert refused(lambda plan=plan: choose(plan)) == (404, "unknown_offer")
     assert paid(max_plan) == [5000]
+
+
+def test_a_second_change_that_overtakes_the_event_of_the_first_keeps_what_is_paid(
+    max_plan: Shop,
+) -> None:
+    shop = max_plan
+    shop.change(plans={"less": {"label": "Less", "tier": "pro", "price_minor": 700}})
+    for prompt, plan in (("prm_2", "pro_monthly"), ("prm_3", "less")):  # no webhook in between
+        shop.service.start_checkout(token(prompt), "plan", plan, PAGE)
+    metadata = subscription(shop).metadata.to_dict()
+    assert (metadata["plan"], metadata["kept_plan"]) == ("less", "max_monthly")
+    time.sleep(1.1)
+    shop.hear()
+    assert shop.usage["tier"] == "max"

@@ -103,7 +103,9 @@ class Answer:
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {"data": [], "items": {"data": [{"id": "si_1", "price": {"id": "price_1"}}]}}
+        price = {"id": "price_1", "recurring": {"interval": "month"}}
+        item = {"id": "si_1", "price": price, "current_period_end": 1}
+        return {"data": [], "metadata": {}, "items": {"data": [item]}}
 
     def auto_paging_iter(self) -> Iterator["Answer"]:
         return iter(())

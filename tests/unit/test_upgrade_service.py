@@ -4,6 +4,7 @@ from dataclasses import replace
 from http import HTTPStatus
 
 import pytest
+from tollkeeper_core.domain.billing import RunningPlan
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
     Grant,
@@ -12,7 +13,7 @@ from tollkeeper_core.domain.ledger import (
     SubscriptionState,
 )
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkError
-from tollkeeper_core.domain.offers import PackTerms, PlanTerms
+from tollkeeper_core.domain.offers import KeptPlan, PackTerms, PlanTerms
 from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.domain.problems import Problem
 
@@ -260,3 +261,34 @@ def test_nothing_larger_is_sold_while_a_smaller_plan_is_to_follow():
         plan = ("ada", "sub_1", "p", "free", NOW_MS + HOUR_MS, (len(following), 0), None, NOW_MS)
         up.ledger.apply_subscription(SubscriptionState(*plan, 0, 0, following))
         assert [name for name, _ in up.service.page(up.token()).plans] == offered
+
+
+def running(up: Upgrade, kept_until_s: int, ends_s: int) -> None:
+    less = PlanTerms("ada", "prm_0", "less", "free", 5, "usd")
+    paid = KeptPlan(PlanTerms("ada", "prm_0", "p", "pro", 9, "usd"), kept_until_s)
+    metadata = less.in_place_of("test", paid)
+    up.billing.running["sub_1"] = RunningPlan(metadata, "month", ends_s)
+
+
+def test_a_change_that_was_made_long_ago_is_not_undone_by_an_old_page():
+    up = Upgrade()
+    plan = ("ada", "sub_1", "p", "pro", NOW_MS + HOUR_MS, (1, 0), None, NOW_MS)
+    up.ledger.apply_subscription(SubscriptionState(*plan, 0, 0, "less"))
+    running(up, kept_until_s=100, ends_s=200)
+    with pytest.raises(Problem) as refused:
+        up.service.start_checkout(up.token(), "plan", "p", PAGE)
+    assert refused.value.code == "unknown_offer"
+    running(up, kept_until_s=200, ends_s=200)
+    up.service.start_checkout(up.token(), "plan", "p", PAGE)
+    assert [(change.price_minor, change.at_once) for change in up.billing.changes] == [(9, False)]
+
+
+def test_no_larger_plan_is_begun_while_stripe_has_one_waiting():
+    """Though its event has not come yet."""
+    up = Upgrade()
+    plan = ("ada", "sub_1", "p", "free", NOW_MS + HOUR_MS, (1, 0), None, NOW_MS)
+    up.ledger.apply_subscription(SubscriptionState(*plan))
+    running(up, kept_until_s=200, ends_s=200)
+    with pytest.raises(Problem) as refused:
+        up.service.start_checkout(up.token(), "plan", "pro_monthly", PAGE)
+    assert (refused.value.code, up.billing.changes) == ("unknown_offer", [])

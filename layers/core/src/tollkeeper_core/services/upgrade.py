@@ -12,8 +12,6 @@ from tollkeeper_core.domain.billing import (
     CheckoutRequest,
     CheckoutStart,
     NoSuchCustomerError,
-    PaymentRefusedError,
-    PlanChange,
 )
 from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
@@ -22,7 +20,6 @@ from tollkeeper_core.domain.links import LinkClaims, verify_link
 from tollkeeper_core.domain.offers import (
     Choice,
     ChoiceError,
-    KeptPlan,
     PackTerms,
     PlanTerms,
     packs_offered,
@@ -33,6 +30,7 @@ from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.ports import Account, Accounts, Clock, Ledger
 from tollkeeper_core.domain.problems import Problem, invalid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
+from tollkeeper_core.services.plan_changes import PlanChanges, not_for_sale
 from tollkeeper_core.services.usage_view import usage_view
 
 OfferKind = Literal["pack", "plan"]
@@ -187,7 +185,7 @@ class UpgradeService:
             for subscription_id, running in account.subscriptions.items():
                 kept = name == running and subscription_id in account.next_plans
                 if not kept and name not in dict([*page.plans, *page.smaller_plans]):
-                    raise _not_for_sale()
+                    raise not_for_sale()
                 steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
                 later = self._change(page, subscription_id, name, kept=kept)
                 return CheckoutStart(f"{done_url}&{later}={name}", subscription_id)
@@ -228,7 +226,7 @@ class UpgradeService:
     ) -> CheckoutRequest:
         config, claims, account = page.config, page.claims, page.account
         if name not in config.packs:
-            raise _not_for_sale()
+            raise not_for_sale()
         fraud = config.settings.fraud
         most = fraud.purchases_per_day
         if most is not None and account.purchases >= most:
@@ -281,69 +279,16 @@ class UpgradeService:
         )
 
     def _change(self, page: UpgradePage, subscription_id: str, name: str, *, kept: bool) -> str:
-        """More at once, less when what is paid is over, or (``kept``) no change after all.
-
-        Answers what the page that follows is to thank for: ``plan``, or ``later``.
-        """
+        """Answers what the page that follows is to thank for: ``plan``, or ``later``."""
+        changes = PlanChanges(self.billing, self.stage)
         if kept:
-            self._keep_plan(page, subscription_id)
+            changes.keep(subscription_id, page.config, page.claims.prompt_id)
             return "plan"
         if name in dict(page.smaller_plans):
-            plan, terms = _plan(page, page.smaller_plans, name)
-            now = self.billing.running_plan(subscription_id)
-            if now.interval != plan.interval:  # what the configuration says may be another by now
-                raise _not_for_sale()
-            paid = KeptPlan(PlanTerms.read(now.metadata), now.ends_s)
-            metadata = terms.in_place_of(self.stage, paid)
-            what = (plan.label, plan.interval, terms, metadata)
-            self._change_plan(subscription_id, *what, later=True)
+            changes.less(subscription_id, *_plan(page, page.smaller_plans, name))
             return "later"
-        plan, terms = _plan(page, page.plans, name)
-        what = (plan.label, plan.interval, terms, terms.in_place_of(self.stage))
-        self._change_plan(subscription_id, *what)
+        changes.more(subscription_id, *_plan(page, page.plans, name))
         return "plan"
-
-    def _keep_plan(self, page: UpgradePage, subscription_id: str) -> None:
-        """By the terms that it was bought by."""
-        now = self.billing.running_plan(subscription_id)
-        kept = KeptPlan.read(now.metadata)
-        if kept is None:  # the next event will say so
-            return
-        terms = replace(kept.terms, prompt_id=page.claims.prompt_id)
-        plan = page.config.plans.get(terms.plan)
-        title = terms.plan if plan is None else plan.label
-        metadata = terms.in_place_of(self.stage)
-        self._change_plan(subscription_id, title, now.interval, terms, metadata, later=True)
-
-    def _change_plan(
-        self,
-        subscription_id: str,
-        title: str,
-        interval: str,
-        terms: PlanTerms,
-        metadata: Mapping[str, str],
-        *,
-        later: bool = False,
-    ) -> None:
-        try:
-            self.billing.change_plan(
-                PlanChange(
-                    subscription_id=subscription_id,
-                    product=f"tollkeeper_{self.stage}_{terms.plan}",
-                    title=title,
-                    price_minor=terms.price_minor,
-                    currency=terms.currency,
-                    interval=interval,
-                    metadata=metadata,
-                    at_once=not later,
-                )
-            )
-        except PaymentRefusedError:
-            raise Problem(
-                HTTPStatus.PAYMENT_REQUIRED,
-                "payment_refused",
-                "Your card was refused and nothing was changed. Change the card, then try again.",
-            ) from None
 
     def _checkout(
         self, request: CheckoutRequest, customer_id: str | None
@@ -422,8 +367,4 @@ def _plan(
                 trigger=trigger_of(page.claims.reason),
                 from_tier=page.standing.tier,
             )
-    raise _not_for_sale()
-
-
-def _not_for_sale() -> Problem:
-    return Problem(HTTPStatus.NOT_FOUND, "unknown_offer", "This is not for sale (any more).")
+    raise not_for_sale()
