@@ -17,6 +17,13 @@ _LINK: Schema = {
 _TEXT: Schema = {"type": "string"}
 _URL: Schema = {"type": "string", "format": "uri"}
 _HTML: Schema = {"text/html": {"schema": _TEXT}}
+#: Where the payment is made in the app's own page: what Stripe's script needs.
+_EMBEDDED: Schema = {
+    "type": "object",
+    "properties": {"secret": _TEXT, "key": _TEXT, "script": _URL},
+    "required": ["secret", "key", "script"],
+    "additionalProperties": False,
+}
 _REFUSED = {
     "403": "No link of ours, or one that was cut off.",
     "410": "The link has expired.",
@@ -58,14 +65,34 @@ def document() -> Schema:
             "/upgrade/checkout": {
                 "post": _form(
                     "Begin a purchase",
-                    {"t": _TEXT, "pack": _TEXT, "plan": _TEXT},
+                    {
+                        "t": _TEXT,
+                        "pack": _TEXT,
+                        "plan": _TEXT,
+                        "lang": _TEXT,
+                        "back": _TEXT,
+                        "embedded": _TEXT,
+                    },
                     "checkout_url",
+                    _EMBEDDED,
                 )
             },
             "/upgrade/portal": {
                 "post": _form("To invoices, card and plan at Stripe", {"t": _TEXT}, "portal_url")
             },
             "/embed.js": {"get": _file("The overlay, for the app's page")},
+            "/embed.mjs": {"get": _file("The same as a module")},
+            "/checkout.mjs": {"get": _file("A payment in the app's page; embed.js loads it")},
+            "/embed.d.ts": {"get": _file("Their types")},
+            "/theme.css": {
+                "get": {
+                    **_file("The owner's look, as the page's address says it"),
+                    "parameters": [
+                        {"name": name, "in": "query", "schema": _TEXT}
+                        for name in ("accent", "accent_dark", "radius", "font")
+                    ],
+                }
+            },
             "/static/{name}": {
                 "get": {
                     **_file("The page's own files, by name and digest"),
@@ -93,12 +120,12 @@ def _page(summary: str) -> Schema:
 
 
 def _file(summary: str) -> Schema:
-    kinds = ("text/javascript", "text/css")
+    kinds = ("text/javascript", "text/css", "text/plain")
     found = _answer({kind: {"schema": _TEXT} for kind in kinds})
     return {"summary": summary, "responses": {"200": found, **_problems({"404": "No such file."})}}
 
 
-def _form(summary: str, fields: dict[str, Schema], url: str) -> Schema:
+def _form(summary: str, fields: dict[str, Schema], url: str, other: Schema | None = None) -> Schema:
     schema: Schema = {"type": "object", "properties": fields, "required": ["t"]}
     answer: Schema = {
         "type": "object",
@@ -113,7 +140,9 @@ def _form(summary: str, fields: dict[str, Schema], url: str) -> Schema:
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         },
         "responses": {
-            "200": _answer({"application/json": {"schema": answer}}),
+            "200": _answer(
+                {"application/json": {"schema": {"anyOf": [answer, other]} if other else answer}}
+            ),
             "303": {"description": "For a browser: on to Stripe."},
             **_problems({**_REFUSED, **_NOT_SOLD}),
         },
@@ -125,6 +154,7 @@ def _status() -> Schema:
         "type": "object",
         "properties": {
             "state": {"enum": ["open", "paid"]},
+            "balance": _TEXT,
             "usage": or_null({"$ref": "#/components/schemas/Usage"}),
         },
         "required": ["state"],
