@@ -60,9 +60,11 @@ def plans(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
-def configs(pack: dict[str, Any], plan: dict[str, Any], checkout: dict[str, bool]) -> Config:
+def configs(pack: dict[str, Any], plan: dict[str, Any], checkout: dict[str, Any]) -> Config:
     return Config.model_validate({
-        "settings": {"checkout": checkout, "fraud": {"fresh_percent": 25}},
+        "settings": {
+            "checkout": checkout, "fraud": {"fresh_percent": 25, "purchases_per_day": 9}
+        },
         "tiers": {"free": {"limits": {}}, "pro": {"rank": 5, "limits": {}}},
         "packs": {"pack": pack},
         "plans": {"plan": plan},
@@ -77,7 +79,10 @@ def typed(adapter: Any) -> TypedStripe:
 
 
 OPTIONS = st.fixed_dictionaries(
-    dict.fromkeys(("promotion_codes", "automatic_tax", "tax_ids", "receipts"), st.booleans())
+    {
+        **dict.fromkeys(("promotion_codes", "automatic_tax", "tax_ids", "receipts"), st.booleans()),
+        "embedded_key": st.sampled_from([None, "pk_test_" + "a" * 24]),
+    }
 )
 USERS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
 
@@ -89,7 +94,7 @@ USERS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), m
 def test_a_purchase_is_asked_for_as_the_types_have_it(
     pack: dict[str, Any],
     plan: dict[str, Any],
-    checkout: dict[str, bool],
+    checkout: dict[str, Any],
     user: str,
     known: bool,
     runs: bool,
@@ -102,21 +107,21 @@ def test_a_purchase_is_asked_for_as_the_types_have_it(
     if runs:
         until = (NOW_MS + 10**9, (1, 0), None, NOW_MS)
         up.ledger.apply_subscription(SubscriptionState(user, "sub_1", "old", "free", *until))
-    choice = Choice(quantity=pack["max_quantity"])
+    choice = Choice(quantity=pack["max_quantity"], embedded=True)
     if "amount" in pack:
-        choice = Choice(amount_text="1234")
+        choice = Choice(amount_text="1234", embedded=True)
     token = up.token(user)
 
     service.start_checkout(token, "pack", "pack", PAGE, choice)
-    service.start_checkout(token, "plan", "plan", PAGE)
+    service.start_checkout(token, "plan", "plan", PAGE, Choice(embedded=True))
     service.portal_url(token, PAGE)
 
     made = [] if known else ["v1.customers.create"]
     look = "v1.subscriptions.retrieve"
     change = [look, "v1.products.create", look, "v1.subscriptions.update"]
-    sold = "v1.checkout.sessions.create"
+    sold, others = "v1.checkout.sessions.create", "v1.checkout.sessions.list"
     assert client.asked == [
-        *made, sold, *(change if runs else [sold]), "v1.billing_portal.sessions.create"
+        *made, sold, others, *(change if runs else [sold]), "v1.billing_portal.sessions.create"
     ]  # fmt: skip
 
 

@@ -100,6 +100,7 @@ class Answer:
     url: str = "https://stripe.test/page"
     payment_intent: str = "pi_1"
     secret: str = "whsec_1"
+    client_secret: str = "cs_1_secret_1"
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
