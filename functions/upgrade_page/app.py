@@ -7,7 +7,7 @@ from tollkeeper_core.telemetry import flush, logger
 
 from functions.upgrade_page.site import create_site
 
-site = create_site(bootstrap.upgrade_service)
+site = create_site(bootstrap.upgrade_service, bootstrap.end_top_up)
 _asgi = Mangum(
     site,
     lifespan="off",

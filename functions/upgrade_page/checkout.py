@@ -11,6 +11,7 @@ from tollkeeper_core.services.upgrade import OfferKind
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers
+from functions.upgrade_page.auto_topup import wish_of
 from functions.upgrade_page.request import back, form, service, wants_json, words
 from functions.upgrade_page.views import carried
 
@@ -33,6 +34,7 @@ async def checkout(request: Request) -> Response:
         str(request.base_url),
         replace(_choice(fields, name), embedded="embedded" in fields and wants_json(request)),
         carried(said, back(fields)),
+        wish_of(fields),
     )
     count("CheckoutStarted")
     if started.client_secret is not None:

@@ -13,6 +13,7 @@ from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.services.upgrade import UpgradePage
 
 from functions.upgrade_page.assets import theme_address
+from functions.upgrade_page.auto_topup import auto_topup_view
 from functions.upgrade_page.words import Words
 
 #: What page.js says by itself.
@@ -64,6 +65,7 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "hard": _hard_window(found),
         "embedded": found.config.settings.checkout.embedded_key is not None,
         "blocked": found.claims.reason is not None,
+        "auto_topup": auto_topup_view(found, words),
         "subscribed": bool(found.account.subscriptions and found.account.customer_id),
     }
 

@@ -80,6 +80,7 @@ def document() -> Schema:
             "/upgrade/portal": {
                 "post": _form("To invoices, card and plan at Stripe", {"t": _TEXT}, "portal_url")
             },
+            "/upgrade/auto-topup/end": {"post": _end()},
             "/embed.js": {"get": _file("The overlay, for the app's page")},
             "/embed.mjs": {"get": _file("The same as a module")},
             "/checkout.mjs": {"get": _file("A payment in the app's page; embed.js loads it")},
@@ -147,6 +148,14 @@ def _form(summary: str, fields: dict[str, Schema], url: str, other: Schema | Non
             **_problems({**_REFUSED, **_NOT_SOLD}),
         },
     }
+
+
+def _end() -> Schema:
+    ended = {"type": "object", "properties": {"auto_topup": {"const": "off"}}}
+    form = _form("Nothing is charged automatically any more", {"t": _TEXT}, "")
+    form["responses"]["200"] = _answer({"application/json": {"schema": ended}})
+    form["responses"]["303"]["description"] = "For a browser: back to the page."
+    return form
 
 
 def _status() -> Schema:

@@ -21,6 +21,7 @@ HANDLERS = {
     "UpgradePageFunction": "functions.upgrade_page.app",
     "SyncConfigFunction": "functions.sync_config.app",
     "ReconcileFunction": "functions.reconcile.app",
+    "AutoTopUpFunction": "functions.auto_topup.app",
 }
 # Lambda's limit for a function and its layers, unzipped, is 250 MB.
 LAYER_BYTES_MAX = 100 * 1024 * 1024

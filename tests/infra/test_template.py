@@ -18,6 +18,7 @@ FUNCTIONS = {
     "UpgradePageFunction": "upgrade_page",
     "SyncConfigFunction": "sync_config",
     "ReconcileFunction": "reconcile",
+    "AutoTopUpFunction": "auto_topup",
 }
 WITH_URL = ("InterceptFunction", "StripeWebhookFunction", "UpgradePageFunction")
 FOURTEEN_DAYS_S = 14 * 86_400
@@ -81,6 +82,7 @@ def test_everything_runs_on_arm_with_the_layers_python(
         ("LogUsageFunction", 60),
         ("SyncConfigFunction", 60),
         ("ReconcileFunction", 900),
+        ("AutoTopUpFunction", 30),
     ],
 )
 def test_each_function_has_its_time(resources: Resources, name: str, seconds: int) -> None:
@@ -96,13 +98,25 @@ def test_a_slow_batch_does_not_come_again_while_it_is_settled(resources: Resourc
     assert queue["VisibilityTimeout"] >= 6 * consumer["Timeout"] + window_s - 1
 
 
-def test_usage_is_never_dropped(resources: Resources) -> None:
-    queue = properties(resources, "UsageQueue")
-    dead = properties(resources, "UsageDeadLetterQueue")
+def test_a_top_up_does_not_come_again_while_it_is_charged(resources: Resources) -> None:
+    queue = properties(resources, "TopUpQueue")
+    consumer = properties(resources, "AutoTopUpFunction")
+    source = consumer["Events"]["RunningLow"]["Properties"]
+
+    assert queue["VisibilityTimeout"] >= 6 * consumer["Timeout"]
+    assert source["Queue"] == {"Fn::GetAtt": ["TopUpQueue", "Arn"]}
+    assert source["BatchSize"] == 1
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+@pytest.mark.parametrize("kind", ["Usage", "TopUp"])
+def test_what_is_queued_is_never_dropped(resources: Resources, kind: str) -> None:
+    queue = properties(resources, f"{kind}Queue")
+    dead = properties(resources, f"{kind}DeadLetterQueue")
 
     assert queue["RedrivePolicy"]["maxReceiveCount"] >= 5
     assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {
-        "Fn::GetAtt": ["UsageDeadLetterQueue", "Arn"]
+        "Fn::GetAtt": [f"{kind}DeadLetterQueue", "Arn"]
     }
     for each in (queue, dead):
         assert each["MessageRetentionPeriod"] == FOURTEEN_DAYS_S
@@ -158,8 +172,16 @@ def test_the_environment_is_whole(template: dict[str, Any], name: str) -> None:
         "LogUsageFunction": {
             "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
             "EVENT_BUS": "default",
+            "TOP_UP_QUEUE_URL": {"Ref": "TopUpQueue"},
         },
-        "UpgradePageFunction": {"USAGE_QUEUE_URL": {"Ref": "UsageQueue"}},
+        "UpgradePageFunction": {
+            "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
+            "USAGE_QUEUE_URL": {"Ref": "UsageQueue"},
+        },
+        "AutoTopUpFunction": {
+            "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
+            "EVENT_BUS": "default",
+        },
         "StripeWebhookFunction": {
             "ARCHIVE_BUCKET": {"Ref": "ArchiveBucket"},
             "EVENT_BUS": "default",
@@ -267,10 +289,17 @@ READ = {"ssm:GetParameters", "ssm:GetParametersByPath", "kms:Decrypt"}
             READ
             | {"s3:PutObject", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
             | {"events:PutEvents", "logs:CreateLogStream", "logs:PutLogEvents"}
+            | {"xray:PutTraceSegments", "xray:PutTelemetryRecords", "sqs:SendMessage"},
+        ),
+        (
+            "AutoTopUpRole",
+            READ
+            | {"s3:PutObject", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
+            | {"logs:CreateLogStream", "logs:PutLogEvents", "events:PutEvents"}
             | {"xray:PutTraceSegments", "xray:PutTelemetryRecords"},
         ),
         ("StripeWebhookFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
-        ("UpgradePageFunctionRole", READ | {"sqs:SendMessage"}),
+        ("UpgradePageFunctionRole", READ | {"s3:PutObject", "sqs:SendMessage"}),
         ("ReconcileFunctionRole", READ | {"s3:PutObject", "events:PutEvents"}),
         ("SyncConfigFunctionRole", READ | {"s3:ListBucket"}),
     ],

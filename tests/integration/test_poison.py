@@ -27,6 +27,7 @@ from infra.local.lambdas.sqs_poller import RECEIVE_MAX, build_event, failed_ids
 from infra.local.resources import create_resources
 from infra.local.template import Queue, Stack, function_url_ids, read_template
 from tests.support.function_server import Context
+from tests.support.outside import ListQueue
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
 NOON_MS = 1_795_608_000_000  # 2026-11-25T12:00:00Z
@@ -75,7 +76,13 @@ class Line:
 
     def settle_usage(self, count: Any) -> SettleUsage:
         return SettleUsage(
-            self.store, self.configs, GenaiPrices(), self.record, lambda: NOON_MS, count
+            self.store,
+            self.configs,
+            GenaiPrices(),
+            self.record,
+            lambda: NOON_MS,
+            count,
+            ListQueue(),
         )
 
     def queue(self, logical_id: str) -> Queue:

@@ -18,6 +18,7 @@ from tollkeeper_core.services.settle import Failed, SettleUsage
 from functions.log_usage.app import handler
 from tests.support.function_server import Context
 from tests.support.memory_ledger import MemoryArchive
+from tests.support.outside import ListQueue
 
 NOON_MS = 1_795_608_000_000  # 2026-11-25T12:00:00Z
 DAY_MS = 86_400_000
@@ -47,6 +48,7 @@ class Consumer:
     now_ms: int = NOON_MS
     archive: MemoryArchive = field(default_factory=MemoryArchive)
     counted: list[str] = field(default_factory=list)
+    top_ups: ListQueue = field(default_factory=ListQueue)
 
     def __post_init__(self) -> None:
         def clock() -> int:
@@ -54,7 +56,13 @@ class Consumer:
 
         self.configs = ConfigCache(self.store, never, clock)
         self.settle = SettleUsage(
-            self.store, self.configs, GenaiPrices(), self.archive, clock, self.counted.append
+            self.store,
+            self.configs,
+            GenaiPrices(),
+            self.archive,
+            clock,
+            self.counted.append,
+            self.top_ups,
         )
 
     def configure(self, new: Config, read_ms: int) -> None:

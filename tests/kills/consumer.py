@@ -16,6 +16,7 @@ from tollkeeper_core.services.settle import Failed, SettleUsage
 
 from infra.local.clients import LocalAws
 from tests.kills.life import Life, Notes, Point
+from tests.support.outside import ListQueue
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -77,7 +78,8 @@ class Consumer:
         store = _Store(LeanRedis(where.redis_url, where.redis_token, _DEADLINE_S), notes)
         archive = _Archive(self._s3, where.bucket, notes)
         configs = ConfigCache(store, _no_parameters, clock)
-        return SettleUsage(store, configs, self._prices, archive, clock, lambda _name: None)
+        queue = ListQueue()
+        return SettleUsage(store, configs, self._prices, archive, clock, lambda _: None, queue)
 
 
 class _Clock:

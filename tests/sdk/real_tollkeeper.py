@@ -75,7 +75,7 @@ class RealTollkeeper:
         rates = CachedRates(GenaiPrices(), self.store)
         links = Links("https://page.test/", lambda: b"k" * 32, clock)
         settle = SettleUsage(
-            self.store, self.configs, GenaiPrices(), self.archive, clock, lambda _name: None
+            self.store, self.configs, GenaiPrices(), self.archive, clock, lambda _name: None, self
         )
         services: dict[str, Any] = {
             "check": lambda count: Check(

@@ -8,6 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tollkeeper_core.domain.offers import AUTO_TOP_UP
+from tollkeeper_core.domain.top_ups import Consent
+
 from tests.support.upgrade import STAGE
 from tests.support.webhook import (
     COMPLETED,
@@ -243,4 +246,42 @@ FROZEN = LifeCycle(
     ),
 )
 
-LIFE_CYCLES = (DELAYED, CANCELED, ENDING, REFUNDED, FAILED_REFUND, WON, LOST, FROZEN)
+_AGREED = Consent(below_nano=USD, monthly_max=2)
+_BACK = refund(payment_intent="pi_2", amount=125)
+
+
+def _top_up(attempt: str) -> dict[str, str]:
+    return {**PACK.metadata(STAGE), AUTO_TOP_UP: attempt}
+
+
+TOPPED_UP = LifeCycle(
+    "an automatic top-up, which fails, is paid the next time, and is refunded in part",
+    (
+        event(
+            "checkout.session.completed",
+            session(created=NOW_S, metadata={**PACK.metadata(STAGE), **_AGREED.metadata()}),
+        ),
+        event(
+            "payment_intent.payment_failed",
+            {
+                "id": "pi_3",
+                "amount": 500,
+                "currency": "usd",
+                "metadata": _top_up("pi_1.1"),
+                "last_payment_error": {"code": "card_declined"},
+            },
+            NOW_S + DAY_S,
+        ),
+        event(
+            "payment_intent.succeeded",
+            {"id": "pi_2", "amount_received": 500, "metadata": _top_up("pi_1.2")},
+            NOW_S + 2 * DAY_S,
+        ),
+        event("refund.created", {**_BACK, "status": "pending"}, NOW_S + 3 * DAY_S),
+        event("refund.updated", _BACK, NOW_S + 3 * DAY_S + 5),
+        event("charge.refund.updated", _BACK, NOW_S + 3 * DAY_S + 5),
+    ),
+    End(lots={"pi_1": 4 * USD, "pi_2": 3 * USD}, sold=7 * USD, net_paid=875),
+)
+
+LIFE_CYCLES = (DELAYED, CANCELED, ENDING, REFUNDED, FAILED_REFUND, WON, LOST, FROZEN, TOPPED_UP)

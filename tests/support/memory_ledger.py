@@ -37,6 +37,7 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.periods import Periods, Window
 from tollkeeper_core.domain.ports import Account
 from tollkeeper_core.domain.postings import Posting
+from tollkeeper_core.domain.top_ups import Step, Stepped, TopUp
 
 
 @dataclass
@@ -72,6 +73,8 @@ class MemoryLedger:
     claims: dict[str, list[Claim]] = field(default_factory=dict)
     claimed_again: list[str] = field(default_factory=list)
     customers: dict[str, str] = field(default_factory=dict)
+    top_ups: dict[str, TopUp] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
     down: bool = False
 
     def grant(self, request: Grant) -> Granted:
@@ -194,7 +197,14 @@ class MemoryLedger:
             purchases=sum(g.granted_ms >= since_ms for g in packs),
             first_paid_ms=min((g.granted_ms for g in paid), default=None),
             prompt=self.prompt_state(user_id, prompt_id) if prompt_id else PromptState.OPEN,
+            top_up=self.top_ups.get(user_id),
         )
+
+    def top_up(self, step: Step, now_ms: int) -> Stepped:
+        """Only that it was told: what steps do is the real ledger's to show."""
+        self._answer()
+        self.steps.append(step)
+        return Stepped("known", self.top_ups.get(step.user_id))
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
         self._answer()

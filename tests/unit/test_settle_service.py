@@ -18,7 +18,7 @@ from tollkeeper_core.domain.pricing import UnpricedModelError, UsageError
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.settle import Failed, SettleUsage
 
-from tests.support.outside import NOW_MS, Counts, ListArchive, Published, Time
+from tests.support.outside import NOW_MS, Counts, ListArchive, ListQueue, Published, Time
 
 
 def config(unknown_model: Any = "block", zone: str = "UTC") -> Config:
@@ -83,6 +83,7 @@ class Prices:
 class Case:
     def __init__(self, found: Config | None = None) -> None:
         self.published = Published(found or config())
+        self.top_ups = ListQueue()
         self.ledger, self.archive, self.counts = ScriptedLedger(), ListArchive(), Counts()
         configs = ConfigCache(self.published, config, Time())
         self.run = SettleUsage(
@@ -92,6 +93,7 @@ class Case:
             self.archive,
             Time(),
             self.counts,  # type: ignore[arg-type]
+            self.top_ups,
         )
 
 

@@ -257,7 +257,9 @@ function chooseAgain() {
   show("choose");
 }
 
-$("offers")?.addEventListener("submit", choose);
+for (const form of document.querySelectorAll('form[action="/upgrade/checkout"]')) {
+  form.addEventListener("submit", choose);
+}
 $("back")?.addEventListener("click", chooseAgain);
 // Back from the payment by the browser's own button: the page is as it was left.
 window.addEventListener("pageshow", (event) => {

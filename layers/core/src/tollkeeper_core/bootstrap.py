@@ -25,12 +25,14 @@ from tollkeeper_core.settings import settings
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
     from tollkeeper_core.domain.funnel import TellSteps
+    from tollkeeper_core.services.auto_top_up import AutoTopUp
     from tollkeeper_core.services.check import Check, Count
     from tollkeeper_core.services.count_steps import CountSteps
     from tollkeeper_core.services.reconcile import Reconcile
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+    from tollkeeper_core.services.top_up_consent import EndTopUp
     from tollkeeper_core.services.upgrade import UpgradeService
     from tollkeeper_core.services.usage import ReadUsage, UserLinks
 
@@ -91,10 +93,32 @@ def user_links() -> "UserLinks":
 @cache
 def settle_usage(count: "Count") -> "SettleUsage":
     """For log_usage."""
+    import boto3
+
+    from tollkeeper_core.adapters.queue import SqsUsageQueue
     from tollkeeper_core.services.settle import SettleUsage
 
     store = _patient_store()
-    return SettleUsage(store, _configs_of(store), GenaiPrices(), _archive(), clock, count)
+    top_ups = SqsUsageQueue(boto3.client("sqs"), settings().top_up_queue_url)
+    configs = _configs_of(store)
+    return SettleUsage(store, configs, GenaiPrices(), _archive(), clock, count, top_ups)
+
+
+def auto_top_up() -> "AutoTopUp":
+    """For auto_topup. Made anew now and then, for Stripe's key may rotate."""
+    return _auto_top_up(_slot())
+
+
+@lru_cache(maxsize=1)
+def _auto_top_up(slot: int) -> "AutoTopUp":
+    from tollkeeper_core.adapters.event_bus import EventBus
+    from tollkeeper_core.adapters.stripe_top_ups import StripeTopUps
+    from tollkeeper_core.services.auto_top_up import AutoTopUp
+
+    store, bus = _patient_store(), EventBus(settings().event_bus)
+    billing = StripeTopUps(_secret("stripe_secret_key", slot), settings().stripe_api_base or None)
+    configs = _configs_of(store)
+    return AutoTopUp(store, store, billing, _archive(), bus, configs, _stage(), clock)
 
 
 @cache
@@ -184,6 +208,13 @@ def _upgrade_service(slot: int) -> "UpgradeService":
     tell = _queue_steps(count)
     keys = _link_keys(slot)
     return UpgradeService(store, configs(), billing, store, keys, _stage(), clock, tell)
+
+
+def end_top_up() -> "EndTopUp":
+    """For upgrade_page."""
+    from tollkeeper_core.services.top_up_consent import EndTopUp
+
+    return EndTopUp(_store(), _archive, _link_keys(_slot()), clock)
 
 
 def _stage() -> str:

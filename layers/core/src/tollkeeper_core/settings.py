@@ -15,6 +15,7 @@ class Settings:
     prefix: str
     region: str
     usage_queue_url: str
+    top_up_queue_url: str
     archive_bucket: str
     event_bus: str
     upgrade_page_url: str
@@ -30,6 +31,7 @@ def settings() -> Settings:
         prefix=env["TOLLKEEPER_PREFIX"],
         region=env["AWS_REGION"],
         usage_queue_url=env.get("USAGE_QUEUE_URL", ""),
+        top_up_queue_url=env.get("TOP_UP_QUEUE_URL", ""),
         archive_bucket=env.get("ARCHIVE_BUCKET", ""),
         event_bus=env.get("EVENT_BUS", ""),
         upgrade_page_url=env.get("UPGRADE_PAGE_URL", ""),

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of
+from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of, top_up_of
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
+from tollkeeper_core.domain.top_ups import SENT, Mandate
 
 #: Keys that one SCAN looks at, about; what it finds is deleted by one DEL.
 _SCAN_COUNT = 500
@@ -51,8 +52,9 @@ class RedisAdmin(RedisStore):
             pipeline.hgetall(keys.purchases(user))
             pipeline.hgetall(keys.subscriptions(user))
             pipeline.get(keys.customer(user))
+            pipeline.get(keys.top_up(user))
         answers = self._ask(pipeline.exec) if user_ids else []
-        return [_state(u, *answers[4 * n : 4 * n + 4]) for n, u in enumerate(user_ids)]
+        return [_state(u, *answers[5 * n : 5 * n + 5]) for n, u in enumerate(user_ids)]
 
     def dump(self, user_id: str) -> dict[str, Any]:
         """See record.LedgerAdmin. A hash as an object, a set as an array, a sorted one as
@@ -98,11 +100,12 @@ class RedisAdmin(RedisStore):
                 keys.purchases(user),
                 keys.subscriptions(user),
                 keys.customer(user),
+                keys.top_up(user),
             ]
             hashes = (_state_fields(state, now_ms), _purchase_fields(state), _subscriptions(state))
             counts = [str(len(fields)) for fields in hashes]
             pairs = [text for fields in hashes for pair in fields.items() for text in pair]
-            first = [str(_idle_s(state, now_ms)), *counts, state.customer_id or ""]
+            first = [str(_idle_s(state, now_ms)), *counts, state.customer_id or "", _top_up(state)]
             calls.append((code, names, [*first, *pairs]))
         for answer in self.run_many(calls) if calls else []:
             if answer == 0:
@@ -188,7 +191,20 @@ def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
         **({"months": months} if months else {}),
         "owed": str(state.owed_nano),
         **({"bought": "1"} if state.bought else {}),
+        **_watched(state),
     }
+
+
+def _watched(state: UserState) -> dict[str, str]:
+    """What settlements look at of an automatic top-up."""
+    top_up = state.top_up
+    if top_up is None or top_up["mandate"] != Mandate.ON:
+        return {}
+    return {"topup": f"{top_up['below_nano']} {top_up['wait_ms']}"}
+
+
+def _top_up(state: UserState) -> str:
+    return "" if state.top_up is None else _text(state.top_up)
 
 
 def _lot_text(lot: Lot) -> str:
@@ -294,8 +310,11 @@ def _state(
     purchases: dict[str, str],
     subs: dict[str, str],
     customer_id: str | None,
+    top_up: str | None,
 ) -> UserState:
     state = UserState(user_id, customer_id=customer_id)
+    if (kept := top_up_of(top_up)) is not None:
+        state.top_up = {name: text for name, text in kept.fields.items() if name != SENT}
     for period in filter(None, fields.get("periods", "").split(",")):
         allowance, total, _, _ = fields[period].split(" ")
         state.spent[period] = Spent(int(allowance), int(total))

@@ -24,6 +24,7 @@ from tollkeeper_core.domain.ledger import (
     WindowLimit,
 )
 from tollkeeper_core.domain.periods import Window
+from tollkeeper_core.domain.top_ups import Stepped, TopUp
 
 
 def reservation_of(fields: dict[str, str]) -> Reservation:
@@ -62,6 +63,7 @@ def settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
         expired_nano=_amounts(fields["expired"]),
         settled_ms=int(fields["settled"]),
         replayed=fields["replayed"] == "1",
+        tops_up="topup" in fields,
     )
 
 
@@ -84,6 +86,21 @@ def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
         replayed=fields["replayed"] == "1",
         paid_ms=_paid_ms(fields),
     )
+
+
+def stepped_of(fields: dict[str, str]) -> Stepped:
+    """What a step of an automatic top-up did (lua/top_up.lua)."""
+    effect = fields["effect"]
+    kept = {name: value for name, value in fields.items() if name not in ("status", "effect")}
+    return Stepped(effect, TopUp(kept) if kept else None)
+
+
+def top_up_of(text: str | None) -> TopUp | None:
+    """An automatic top-up as its script keeps it."""
+    if not text:
+        return None
+    words = json.loads(text)
+    return TopUp(dict(zip(words[::2], words[1::2], strict=True)))
 
 
 def claimed_of(user_id: str, fields: dict[str, str]) -> Claimed:

@@ -17,6 +17,7 @@ key                            type       what, and its life
 ``tk:{u}:f:<prompt id>``       hash       steps of a prompt that were counted; 62 days
 ``tk:{u}:f:<period>``          set        kinds of step of that user in a period; 62 days
 ``tk:{u}:customer``            string     the payment provider's id of the user; for ever
+``tk:{u}:topup``               string     the automatic top-up that they agreed to; for ever
 ``tk:funnel:<period>``         hash       counted steps and users, nobody's name; 800 days
 =============================  =========  =======================================================
 
@@ -115,6 +116,11 @@ def funnel(period_id: str) -> str:
 def customer(user_id: str) -> str:
     """The payment provider's id of the user."""
     return f"{user(user_id)}:customer"
+
+
+def top_up(user_id: str) -> str:
+    """The automatic top-up that the user agreed to."""
+    return f"{user(user_id)}:topup"
 
 
 def prices(version: str) -> str:

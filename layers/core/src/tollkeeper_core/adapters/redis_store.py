@@ -18,6 +18,8 @@ from tollkeeper_core.adapters.redis_answers import (
     running_plans,
     settlement_of,
     standing_of,
+    stepped_of,
+    top_up_of,
 )
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.scripts import Script, script
@@ -40,6 +42,7 @@ from tollkeeper_core.domain.ledger import (
 )
 from tollkeeper_core.domain.periods import Periods, Window, cutoffs
 from tollkeeper_core.domain.ports import Account
+from tollkeeper_core.domain.top_ups import Step, Stepped
 
 _Call = tuple[Script, list[str], list[str]]
 
@@ -193,9 +196,10 @@ class RedisStore:
         pipeline.get(keys.customer(user_id))
         pipeline.hgetall(keys.subscriptions(user_id))
         pipeline.hgetall(keys.purchases(user_id))
+        pipeline.get(keys.top_up(user_id))
         if prompt_id is not None:
             pipeline.get(keys.prompt(user_id, prompt_id))
-        customer, subscriptions, found, *prompt = self._ask(pipeline.exec)
+        customer, subscriptions, found, top_up, *prompt = self._ask(pipeline.exec)
         purchases = found or {}
         return Account(
             customer_id=customer,
@@ -204,6 +208,7 @@ class RedisStore:
             purchases=purchases_since(purchases, since_ms),
             first_paid_ms=first_paid(purchases),
             prompt=PromptState(prompt[0]) if prompt and prompt[0] else PromptState.OPEN,
+            top_up=top_up_of(top_up),
         )
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
@@ -212,6 +217,13 @@ class RedisStore:
             script("customer"), [keys.customer(user_id)], [customer_id, replaces or ""]
         )
         return str(answer)
+
+    def top_up(self, step: Step, now_ms: int) -> Stepped:
+        """See top_ups.TopUpLedger."""
+        user = step.user_id
+        names = [keys.user(user), keys.top_up(user), keys.purchases(user), keys.CONFIG]
+        answer = self._run(script("top_up"), names, [str(now_ms), *step.words()])
+        return stepped_of(checked(answer, None))
 
     # -- ConfigStore -----------------------------------------------------------------------------
 

@@ -221,6 +221,9 @@ def _session_params(request: CheckoutRequest) -> "SessionCreateParams":
     # Events about the payment or the subscription carry these, not the session's.
     if request.interval is None:
         params["payment_intent_data"] = {"metadata": metadata}
+        if request.keeps_card:
+            params["payment_intent_data"]["setup_future_usage"] = "off_session"
+            params["allowed_payment_method_types"] = ["card"]
         if options.receipts:
             # A receipt is mailed by the dashboard's setting, an invoice by this one.
             params["invoice_creation"] = {"enabled": True}

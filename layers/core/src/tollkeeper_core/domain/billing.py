@@ -15,6 +15,7 @@ class CheckoutRequest:
     a subscription, None for a single payment. ``metadata`` comes back with every event about it.
     ``expires_s``: epoch seconds. ``options``: what the payment page offers. ``embedded``: it is
     shown inside the app's page, and leads to ``success_url`` only where the bank has to be visited.
+    ``keeps_card``: the card is kept for payments that the payer is not there for.
     Equal requests are one purchase: the provider answers both with the same checkout.
     """
 
@@ -32,6 +33,7 @@ class CheckoutRequest:
     trial_days: int | None = None
     options: Checkout = field(default_factory=Checkout)
     embedded: bool = False
+    keeps_card: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,23 @@ class Fraud(_Model):
         return now_ms - first_paid_ms >= self.trusted_days * _DAY_MS
 
 
+class AutoTopUp(_Model):
+    """Lets users agree to automatic top-ups: the same pack again once its credits run low.
+
+    A user chooses one of ``thresholds_percent`` (of the pack's credit), and how many payments a
+    calendar month there may be, up to ``monthly_max``. Between two payments lie
+    ``cooldown_minutes``; after ``failures_max`` failures in a row, or when the bank wants to ask
+    the user, it stops until they agree again.
+    """
+
+    thresholds_percent: Annotated[
+        list[Annotated[int, Field(ge=1, le=90)]], Field(min_length=1, max_length=5)
+    ] = [10, 25, 50]
+    monthly_max: Annotated[int, Field(ge=1, le=100)] = 10
+    cooldown_minutes: Annotated[int, Field(ge=1, le=10_080)] = 60
+    failures_max: Annotated[int, Field(ge=1, le=10)] = 2
+
+
 class Settings(_Model):
     """What holds for the whole stage (SSM ``settings``)."""
 
@@ -234,6 +251,7 @@ class Settings(_Model):
     past_due_grace_days: Annotated[int, Field(ge=0, le=60)] = 7
     checkout: Checkout = Field(default_factory=Checkout)
     fraud: Fraud = Field(default_factory=Fraud)
+    auto_topup: AutoTopUp | None = None
     text: Copy = Field(default_factory=Copy, alias="copy")
     page: PageStyle = Field(default_factory=PageStyle)
 

@@ -74,7 +74,7 @@ class UserState:
     id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
     ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
     ``customer_id``: who they are at the payment provider. ``months``: until when a billing day
-    counts (SubscriptionState), by day.
+    counts (SubscriptionState), by day. ``top_up``: see top_ups.TopUp.
     """
 
     user_id: str
@@ -90,6 +90,7 @@ class UserState:
     subscriptions: dict[str, Subscription] = field(default_factory=dict)
     customer_id: str | None = None
     months: dict[int, int] = field(default_factory=dict)
+    top_up: Mapping[str, str] | None = None
 
     @property
     def bought(self) -> bool:
@@ -238,6 +239,9 @@ class UserFold:
             self._add_claim(_claimed(line, lines))
         elif line.kind == "customer":
             self._customer = max(self._customer, (line.at_ms, terms["customer_id"]))
+        elif line.kind == "topup":
+            if state.top_up is None or _newer(terms, state.top_up):
+                state.top_up = terms
         elif line.kind == "subscription":
             self._add_subscription(terms)
 
@@ -303,6 +307,8 @@ def differences(
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
     yield from compare("month of billing day", live.months, archive.months, 0)
+    top_ups = ({"topup": live.top_up or {}}, {"topup": archive.top_up or {}})
+    yield from compare("automatic", *top_ups, {})
     if archive.customer_id and not live.customer_id:
         # Another one is no mistake: it came in place of one that is gone, and has bought nothing.
         yield Difference(live.user_id, "customer", "none", archive.customer_id)
@@ -311,6 +317,13 @@ def differences(
 def burn_order(lot: Lot) -> tuple[bool, int, int, str]:
     """What expires first, then what is oldest; what never expires comes last."""
     return lot.expires_ms is None, lot.expires_ms or 0, lot.granted_ms, lot.id
+
+
+def _newer(terms: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    def order(each: Mapping[str, str]) -> tuple[int, int]:
+        return int(each["seq"]), int(each["at_ms"])
+
+    return order(terms) > order(other)
 
 
 def _account(line: Posting) -> tuple[str, str, str]:

@@ -147,7 +147,8 @@ class Settlement:
 
     ``cost = allowance + sum of lots``, where ``allowance`` includes ``overrun``. ``expired_nano``:
     what lots past their expiry lost on this occasion. ``tier`` is the one that counted,
-    ``said_tier`` the one that the app had named last ("" when it never did).
+    ``said_tier`` the one that the app had named last ("" when it never did). ``tops_up``: credits
+    fell below the threshold of the user's automatic top-up.
     """
 
     user_id: str
@@ -162,6 +163,7 @@ class Settlement:
     expired_nano: Mapping[str, int]
     settled_ms: int
     replayed: bool
+    tops_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,16 +91,16 @@ class PackTerms:
             user_id=_text(metadata, "user_id", r"(?s:.{1,128})"),
             prompt_id=_text(metadata, "prompt_id", r"[!-~]{1,128}"),
             pack=_text(metadata, "pack", NAME),
-            credit_nano=_number(metadata, "credit_nano", AMOUNT_NANO_MAX),
-            price_minor=_number(metadata, "price_minor", _PRICE_MINOR_MAX),
+            credit_nano=read_number(metadata, "credit_nano", AMOUNT_NANO_MAX),
+            price_minor=read_number(metadata, "price_minor", _PRICE_MINOR_MAX),
             currency=_text(metadata, "currency", "[a-z]{3}"),
-            expires_days=_number(metadata, "expires_days", _EXPIRES_DAYS_MAX)
+            expires_days=read_number(metadata, "expires_days", _EXPIRES_DAYS_MAX)
             if "expires_days" in metadata
             else None,
-            fresh_hours=_number(metadata, "fresh_hours", _FRESH_HOURS_MAX)
+            fresh_hours=read_number(metadata, "fresh_hours", _FRESH_HOURS_MAX)
             if "fresh_hours" in metadata
             else 0,
-            fresh_nano=_number(metadata, "fresh_nano", AMOUNT_NANO_MAX, lowest=0)
+            fresh_nano=read_number(metadata, "fresh_nano", AMOUNT_NANO_MAX, lowest=0)
             if "fresh_hours" in metadata
             else 0,
             trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
@@ -139,11 +139,8 @@ class PackTerms:
             credit_nano = pack.credit_usd * price_minor // pack.price_minor
         elif choice.amount_text is not None:
             raise ChoiceError("The price of this pack is fixed.")
-        fraud, credit_nano = config.settings.fraud, credit_nano * quantity
-        hours = fraud.fresh_hours if pack.fresh_hours is None else pack.fresh_hours
-        percent = fraud.fresh_percent if pack.fresh_percent is None else pack.fresh_percent
-        if trusted:
-            percent = 100
+        credit_nano = credit_nano * quantity
+        fresh_hours, fresh_nano = fresh(config, name, credit_nano, trusted=trusted)
         terms = cls(
             user_id=user_id,
             prompt_id=prompt_id,
@@ -152,10 +149,23 @@ class PackTerms:
             price_minor=price_minor * quantity,
             currency=config.currency_of(pack),
             expires_days=pack.expires_days,
-            fresh_hours=0 if percent == 100 else hours,
-            fresh_nano=credit_nano * percent // 100 if hours and percent < 100 else 0,
+            fresh_hours=fresh_hours,
+            fresh_nano=fresh_nano,
         )
         return terms, quantity
+
+
+def fresh(config: Config, name: str, credit_nano: int, *, trusted: bool) -> tuple[int, int]:
+    """How many hours new credit opens in, and what of it is open at once. (0, 0): all of it is."""
+    fraud, pack = config.settings.fraud, config.packs.get(name)
+    hours, percent = fraud.fresh_hours, fraud.fresh_percent
+    if pack is not None and pack.fresh_hours is not None:
+        hours = pack.fresh_hours
+    if pack is not None and pack.fresh_percent is not None:
+        percent = pack.fresh_percent
+    if trusted or percent == 100 or not hours:
+        return 0, 0
+    return hours, credit_nano * percent // 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,9 +223,9 @@ class PlanTerms:
             prompt_id=_text(metadata, "prompt_id", r"[!-~]{1,128}"),
             plan=_text(metadata, "plan", NAME),
             tier=_text(metadata, "tier", NAME),
-            price_minor=_number(metadata, "price_minor", _PRICE_MINOR_MAX),
+            price_minor=read_number(metadata, "price_minor", _PRICE_MINOR_MAX),
             currency=_text(metadata, "currency", "[a-z]{3}"),
-            credit_nano=_number(metadata, "credit_nano", AMOUNT_NANO_MAX)
+            credit_nano=read_number(metadata, "credit_nano", AMOUNT_NANO_MAX)
             if metadata.get("credit_nano")
             else 0,
             rollover=metadata.get("rollover") == "1",
@@ -243,7 +253,7 @@ class KeptPlan:
             return None
         others = {k: v for k, v in metadata.items() if k not in _OF_PLAN}
         kept = {k: metadata[f"kept_{k}"] for k in _OF_PLAN if metadata.get(f"kept_{k}")}
-        return cls(PlanTerms.read({**others, **kept}), _number(metadata, "kept_until", 10**11))
+        return cls(PlanTerms.read({**others, **kept}), read_number(metadata, "kept_until", 10**11))
 
 
 def _minor(text: str, currency: str) -> int:
@@ -304,7 +314,8 @@ def _text(metadata: Mapping[str, object], key: str, pattern: str) -> str:
     return value
 
 
-def _number(metadata: Mapping[str, object], key: str, highest: int, *, lowest: int = 1) -> int:
+def read_number(metadata: Mapping[str, object], key: str, highest: int, *, lowest: int = 1) -> int:
+    """A number of the metadata. Raises TermsError."""
     number = int(_text(metadata, key, "[0-9]{1,16}"))
     if not lowest <= number <= highest:
         raise TermsError(f"metadata.{key} is out of range")

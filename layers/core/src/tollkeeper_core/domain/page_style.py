@@ -25,7 +25,9 @@ TEXT_KEYS = frozenset(
     invalid_choice link_expired link_expired_advice link_invalid link_invalid_advice already_paid
     already_paid_advice unknown_offer unknown_offer_advice checkout_failed checkout_failed_advice
     payment_refused payment_refused_advice too_many_purchases too_many_purchases_advice unavailable
-    unavailable_advice other other_advice
+    unavailable_advice other other_advice topup_title topup_agreed topup_stopped
+    topup_authentication_required topup_failures topup_no_card topup_claimed topup_failed
+    topup_paused topup_off topup_pack topup_threshold topup_monthly topup_consent topup_buy topup_on
     """.split()  # noqa: SIM905
 )
 

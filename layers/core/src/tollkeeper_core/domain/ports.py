@@ -23,6 +23,7 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.periods import Periods
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.domain.pricing import TokenRates
+from tollkeeper_core.domain.top_ups import TopUp
 
 
 class Ledger(Protocol):
@@ -88,6 +89,7 @@ class Account:
     first_paid_ms: int | None
     prompt: PromptState = PromptState.OPEN
     next_plans: Mapping[str, str] = field(default_factory=dict)
+    top_up: TopUp | None = None
 
 
 class Accounts(Protocol):

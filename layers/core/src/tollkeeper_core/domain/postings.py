@@ -10,6 +10,7 @@ Accounts (``u`` is the user's id, percent-encoded, so that no two names can run 
 ``user:u:allowance``     what the tier funded of it (falls)
 ``user:u:lot:l``         AI spend that lot ``l`` still holds
 ``user:u:claim:p``       never an amount: what is claimed back of purchase ``p``
+``user:u:topup``          never an amount: the automatic top-up that the user agreed to
 ``user:u:customer:c``     never an amount: the payment provider's id ``c`` of the user
 ``user:u:owed``          credits used and then refunded (falls), repaid by purchases (rises)
 ``sales:pack``           AI spend sold with a pack (falls; rises with a refund)
@@ -30,6 +31,7 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from tollkeeper_core.domain.ledger import Claimed, Granted, Settlement, SubscriptionState
+from tollkeeper_core.domain.top_ups import SENT, TopUp
 
 NANO_USD = "usd_nano"
 
@@ -38,7 +40,7 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
-    ``kind``: settle, expire, grant, claim, subscription, customer.
+    ``kind``: settle, expire, grant, claim, subscription, customer, topup.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
     ``period_ids``: day, week and month of a call (empty for anything else). ``at_ms``: when it was
     decided. ``terms``: what the amounts do not say (a lot's price and expiry, an overrun).
@@ -221,6 +223,19 @@ def customer_postings(user_id: str, customer_id: str, at_s: int) -> list[Posting
     account = f"user:{_part(user_id)}:customer:{customer_id}"
     lines: list[_Line] = [(account, NANO_USD, 0, {"customer_id": customer_id})]
     return _set(set_id, "customer", user_id, at_s * 1000, lines)
+
+
+def top_up_postings(user_id: str, top_up: TopUp) -> list[Posting]:
+    """How an automatic top-up stands after a change; of all such the largest ``seq`` counts.
+
+    Changes that were never recorded when Redis was emptied happen again otherwise, by the same
+    number: hence the time in the id.
+    """
+    terms = {name: text for name, text in top_up.fields.items() if name != SENT}
+    at_ms = int(terms["at_ms"])
+    set_id = f"topup:{_part(user_id)}:{top_up.seq}:{at_ms}"
+    lines: list[_Line] = [(f"user:{_part(user_id)}:topup", NANO_USD, 0, terms)]
+    return _set(set_id, "topup", user_id, at_ms, lines)
 
 
 def _part(name: str) -> str:

@@ -6,7 +6,8 @@
 --      12 seconds to keep the marker  13 idle seconds of a user
 --      14 the date of the call's own time and its months (Periods.around), or ""
 -- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
--- the event had been settled before: the rest is then the first answer, word for word.
+-- the event had been settled before: the rest is then the first answer, word for word. "topup" is
+-- there where the user's credits fell below the threshold of their automatic top-up.
 --
 -- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET. One more HMGET where
 -- the month goes by a billing day.
@@ -82,6 +83,10 @@ local answer = {
   "overrun", int(overrun), "burnt", table.concat(burnt, ";"), "periods", table.concat(ids, " "),
   "tier", tier.name, "said", state.tier, "expired", table.concat(gone, ";"), "settled", ARGV[2],
 }
+local below, not_before = string.match(state.topup, "^(%d+) (%d+)$")
+if below and now >= tonumber(not_before) and balance(lots_of(state), now) < tonumber(below) then
+  append(answer, { "topup", "1" })
+end
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] }, now)
 
 if forget_expired then forget_expired() end

@@ -20,6 +20,7 @@
 --   months       "day:until;..." how long a billing day counts whatever comes after (subscribe.lua)
 --   owed         credits that were used and then refunded: the next purchase pays them
 --   bought       "1" once anything was: such a user is never forgotten
+--   topup        "threshold not-before" while an automatic top-up is on (top_up.lua)
 -- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
 -- Amounts: integer nano-USD. Instants: epoch milliseconds. All text.
 
@@ -106,6 +107,15 @@ local function usable(lot, now)
   return math.min(math.max(opened - (granted - lot.remaining), 0), lot.remaining)
 end
 
+-- What is left of the lots, as the user sees it: also what is not open yet, but nothing frozen.
+local function balance(lots, now)
+  local sum = 0
+  for _, lot in ipairs(lots) do
+    if not lot.frozen and not expired(lot, now) then sum = sum + lot.remaining end
+  end
+  return sum
+end
+
 -- Kept beside the lots, so that a check need not read a hundred of them to know one sum. Empty while
 -- the sum changes by itself: a lot is fresh.
 local function summary(lots, now)
@@ -161,15 +171,16 @@ end
 -- One HMGET for all that a decision needs. `ids`: the period ids of the call.
 local function read_state(key, ids)
   local v = redis.call(
-    "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", "months", unpack(ids)
+    "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", "months", "topup",
+    unpack(ids)
   )
   local state = {
     key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
     expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
-    periods = v[6] or "", credits = v[7] or "", months = v[8] or "", counters = {}, fresh = false,
-    anchor = 0,
+    periods = v[6] or "", credits = v[7] or "", months = v[8] or "", topup = v[9] or "", counters = {},
+    fresh = false, anchor = 0,
   }
-  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[8 + i]) end
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[9 + i]) end
   return state
 end
 

@@ -18,6 +18,7 @@ from tollkeeper_core.domain.offers import TermsError
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.purchases import Happenings, Purchases
 from tollkeeper_core.domain.record import Progress
+from tollkeeper_core.domain.top_ups import Step, Stepped
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import stripe_actions
 from tollkeeper_core.services.stripe_events.books import Books, PurchaseLedger
@@ -81,6 +82,10 @@ class WatchedLedger:
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
         """See ports.Accounts; no news by itself, for it comes with what they bought."""
         return self.ledger.keep_customer(user_id, customer_id, replaces)
+
+    def top_up(self, step: Step, now_ms: int) -> Stepped:
+        """See books.PurchaseLedger; it comes with what is bought."""
+        return self.ledger.top_up(step, now_ms)
 
     def _state(self, user_id: str) -> UserState:
         (state,) = self.known.states([user_id])

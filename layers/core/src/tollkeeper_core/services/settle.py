@@ -1,5 +1,6 @@
 """Settles queued usage: price, charge in one request, archive, and only then acknowledge."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from tollkeeper_core.domain.config import CeilingPrice, Config
 from tollkeeper_core.domain.ledger import LedgerError, Settle, Settlement, StaleConfigError
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX
 from tollkeeper_core.domain.periods import periods_at
-from tollkeeper_core.domain.ports import Archive, Clock, Ledger, Prices
+from tollkeeper_core.domain.ports import Archive, Clock, Ledger, Prices, UsageQueue
 from tollkeeper_core.domain.postings import settlement_postings
 from tollkeeper_core.domain.pricing import TokenRates, UnpricedModelError, UsageError, token_counts
 from tollkeeper_core.services.check import Count
@@ -34,6 +35,7 @@ class SettleUsage:
     archive: Archive
     clock: Clock
     count: Count
+    top_ups: UsageQueue
 
     def __call__(self, bodies: Sequence[str]) -> list[Settlement | Failed]:
         """An outcome for each message body, in order. Settlements are archived by then.
@@ -70,7 +72,23 @@ class SettleUsage:
                 outcomes[n] = Failed(str(answer)) if isinstance(answer, LedgerError) else answer
         done = [outcome for outcome in outcomes if isinstance(outcome, Settlement)]
         self.archive.write([posting for s in done for posting in settlement_postings(s)])
+        self._top_up(outcomes)
         return [outcome for outcome in outcomes if outcome is not None]
+
+    def _top_up(self, outcomes: list[Settlement | Failed | None]) -> None:
+        """Have those charged who agreed to it and whose credits run low, once a user.
+
+        What is not queued makes their calls come again; these answer the same, and tell it again.
+        """
+        low = {o.user_id for o in outcomes if isinstance(o, Settlement) and o.tops_up}
+        if not low:
+            return
+        users = sorted(low)
+        queued = self.top_ups.send([json.dumps({"user_id": user}) for user in users])
+        lost = {user for user, taken in zip(users, queued, strict=True) if not taken}
+        for n, outcome in enumerate(outcomes):
+            if isinstance(outcome, Settlement) and outcome.tops_up and outcome.user_id in lost:
+                outcomes[n] = Failed("settled, but the top-up queue did not take its message")
 
     def _request(self, config: Config, queued: QueuedUsage) -> Settle:
         event, at_ms = queued.event, queued.event.at_ms(queued.received_ms)

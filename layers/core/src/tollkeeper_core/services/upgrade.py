@@ -31,6 +31,7 @@ from tollkeeper_core.domain.ports import Account, Accounts, Clock, Ledger
 from tollkeeper_core.domain.problems import Problem, invalid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.plan_changes import PlanChanges, not_for_sale
+from tollkeeper_core.services.top_up_consent import TopUpWish, agreeing
 from tollkeeper_core.services.usage_view import usage_view
 
 OfferKind = Literal["pack", "plan"]
@@ -139,10 +140,12 @@ class UpgradeService:
         page_url: str,
         choice: Choice | None = None,
         carry: Mapping[str, str] | None = None,
+        wish: TopUpWish | None = None,
     ) -> CheckoutStart:
         """Start the purchase of a pack or plan; the payer comes back to ``page_url``.
 
-        ``carry``: what the page then finds in its address, such as its language.
+        ``carry``: what the page then finds in its address, such as its language. ``wish``: the
+        payer agrees to automatic top-ups by this pack.
 
         Whoever has a plan changes it (to more at once, to less when what is paid is over): nothing
         is left to pay elsewhere, and the answer is the page that waits for it. Raises Problem 404
@@ -162,7 +165,7 @@ class UpgradeService:
             done_url += f"&{urlencode(carry)}"
         steps: list[Step] = []
         try:
-            return self._start(page, kind, name, done_url, choice or Choice(), steps)
+            return self._start(page, kind, name, done_url, choice or Choice(), wish, steps)
         finally:
             self.tell(steps)
 
@@ -173,6 +176,7 @@ class UpgradeService:
         name: str,
         done_url: str,
         choice: Choice,
+        wish: TopUpWish | None,
         steps: list[Step],
     ) -> CheckoutStart:
         """``steps`` gets what came about, though the checkout may not begin."""
@@ -180,6 +184,8 @@ class UpgradeService:
         account = page.account
         if kind == "pack":
             request = self._pack_request(page, name, choice, now_ms)
+            if wish is not None:
+                request = agreeing(request, wish, page.config)
             steps.append(self._step(StepKind.OPTION_CLICKED, page, name))
         else:
             for subscription_id, running in account.subscriptions.items():

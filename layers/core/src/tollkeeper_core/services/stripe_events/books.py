@@ -17,7 +17,10 @@ from tollkeeper_core.domain.postings import (
     customer_postings,
     grant_postings,
     subscription_postings,
+    top_up_postings,
 )
+from tollkeeper_core.domain.top_ups import Step as TopUpStep
+from tollkeeper_core.domain.top_ups import Stepped
 from tollkeeper_core.services.stripe_events.event import Effect, Fields, number, reference
 
 
@@ -42,6 +45,10 @@ class PurchaseLedger(Protocol):
 
     def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
         """Keep the provider's id of a user (ports.Accounts)."""
+        ...
+
+    def top_up(self, step: TopUpStep, now_ms: int) -> Stepped:
+        """A step of an automatic top-up (top_ups.TopUpLedger)."""
         ...
 
 
@@ -114,6 +121,12 @@ class Books:
             minor=minor,
         )
         self.tell_steps([step])
+
+    def top_up(self, step: TopUpStep) -> None:
+        """What an event says of an automatic top-up."""
+        stepped = self.ledger.top_up(step, self.clock())
+        if stepped.top_up is not None:
+            self.archive.write(top_up_postings(step.user_id, stepped.top_up))
 
     def tell(self, announcement: Announcement) -> None:
         """Whatever else the owner may want to know."""

@@ -7,11 +7,14 @@ from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.funnel import StepKind
 from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms
+from tollkeeper_core.domain.top_ups import Agree, Consent
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import (
     Action,
     Effect,
     Event,
+    Fields,
+    mapping,
     number,
     ours,
     reference,
@@ -59,7 +62,17 @@ class Checkout:
         self.books.keep_customer(terms.user_id, session)
         currency = text(session, "currency")
         self.books.step(StepKind.PAID, terms, terms.pack, event.created_s, currency, paid_minor)
+        self._agree(terms, purchase_id, session)
         return effect
+
+    def _agree(self, terms: PackTerms, purchase_id: str, session: Fields) -> None:
+        """The payer agreed to automatic top-ups: from here on they hold."""
+        consent = Consent.read(mapping(session, "metadata"))
+        if consent is None or reference(session, "payment_intent") is None:
+            return  # what was free left no card
+        # To the end of its second, so that it counts over what was ended in that very second.
+        agreed_ms = number(session, "created") * 1000 + 999
+        self.books.top_up(Agree(terms, consent, purchase_id, agreed_ms))
 
     def failed(self, event: Event) -> Effect:
         """The bank said no, days after the payer was done."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.offers import AUTO_TOP_UP, PackTerms
+from tollkeeper_core.domain.top_ups import Close, Outcome
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.checkout import pack_grant
 from tollkeeper_core.services.stripe_events.event import (
     Action,
     Effect,
     Event,
+    mapping,
     number,
     ours,
     text,
@@ -41,9 +43,11 @@ class PaymentIntents:
             return terms
         intent = event.subject
         paid_minor = number(intent, "amount_received")
-        return self.books.grant(
+        effect = self.books.grant(
             pack_grant(terms, text(intent, "id"), paid_minor, event.created_s, self.books.clock())
         )
+        self._close(event, terms, Outcome.PAID)
+        return effect
 
     def failed(self, event: Event) -> Effect:
         """The owner hears of it; what failed at a Checkout page is the payer's own business."""
@@ -58,8 +62,15 @@ class PaymentIntents:
             currency=text(event.subject, "currency"),
             at_s=event.created_s,
         )
+        error = event.subject.get("last_payment_error")
+        code = error.get("code") if isinstance(error, Mapping) else None
+        self._close(event, terms, Outcome.FAILED, code if isinstance(code, str) else "declined")
         self.books.tell(failed)
         return Effect.NOT_PAID
+
+    def _close(self, event: Event, terms: PackTerms, outcome: Outcome, why: str = "") -> None:
+        attempt_id = text(mapping(event.subject, "metadata"), AUTO_TOP_UP)
+        self.books.top_up(Close(terms.user_id, attempt_id, outcome, why))
 
     def _terms(self, event: Event) -> PackTerms | Effect:
         metadata = ours(event.subject.get("metadata"), self.books.stage)
