@@ -166,6 +166,20 @@ def test_between_two_lies_the_cool_down(shop: TopUpShop) -> None:
     assert shop.top_up() == "charged"
 
 
+def test_agreeing_again_does_not_cut_the_cool_down_short(shop: TopUpShop) -> None:
+    shop.agree()
+    shop.burn(LOW)
+    assert shop.top_up() == "charged"
+    shop.hear()
+
+    shop.end()
+    shop.agree(prompt="prm_2")
+    shop.burn(12 * USD - LOW)
+    assert shop.top_up() == "cooling"
+    shop.later(10 * MINUTE_MS + 1)
+    assert shop.top_up() == "charged"
+
+
 def test_it_stops_after_failures_in_a_row(shop: TopUpShop) -> None:
     shop.agree(card=PAYS_ONCE)
     shop.burn(LOW)

@@ -7,6 +7,7 @@ from tests.mutants.funnel import FUNNEL_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.sdk import SDK_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
+from tests.mutants.top_up import TOP_UP_MUTANTS
 from tests.mutants.webhook import WEBHOOK_MUTANTS
 
 MUTANTS = (
@@ -16,6 +17,7 @@ MUTANTS = (
     *SERVICE_MUTANTS,
     *WEBHOOK_MUTANTS,
     *BILLING_MUTANTS,
+    *TOP_UP_MUTANTS,
     *FUNNEL_MUTANTS,
     *SDK_MUTANTS,
 )
