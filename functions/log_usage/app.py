@@ -56,6 +56,8 @@ def _outcomes(bodies: Mapping[str, str]) -> dict[str, object]:
     outcomes: dict[str, object] = {}
     if usage:
         settled = bootstrap.settle_usage(count)(list(usage.values()))
+        if any(isinstance(outcome, Settlement) and outcome.crossed for outcome in settled):
+            settled = bootstrap.tell_crossings()(settled)
         outcomes |= zip(usage, settled, strict=True)
     if steps:
         counted = bootstrap.count_steps(count).messages(list(steps.values()))

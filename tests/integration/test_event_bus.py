@@ -10,8 +10,14 @@ import boto3
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from tollkeeper_core.adapters.event_bus import EventBus
-from tollkeeper_core.domain.announcements import Announcement, AnnouncementError, limit_reached
+from tollkeeper_core.domain.announcements import (
+    Announcement,
+    AnnouncementError,
+    limit_reached,
+    threshold_crossed,
+)
 from tollkeeper_core.domain.funnel import Step, StepKind
+from tollkeeper_core.domain.ledger import Settlement
 
 from tests.support.stage import REGION
 from tests.support.upgrade import NOW_MS, STAGE
@@ -91,7 +97,23 @@ def told() -> list[Announcement]:
         tier="free",
         resets_ms=NOW_MS + 43_200_000,
     )
-    return [*webhook.bus.told, limit_reached(limit)]
+    settled = Settlement(
+        user_id="ada",
+        event_id="evt_1",
+        cost_nano=1,
+        allowance_nano=1,
+        overrun_nano=0,
+        lots_nano={},
+        period_ids=("d", "w", "m"),
+        tier="free",
+        said_tier="",
+        expired_nano={},
+        settled_ms=NOW_MS,
+        replayed=False,
+        crossed={"daily": 80},
+    )
+    crossed = threshold_crossed(settled, "daily", 80)
+    return [*webhook.bus.told, limit_reached(limit), crossed]
 
 
 def test_a_rule_of_the_owners_hears_each_kind_in_its_documented_shape(

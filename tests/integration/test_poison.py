@@ -18,6 +18,7 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.settle import SettleUsage
+from tollkeeper_core.services.tell_crossings import TellCrossings
 
 from functions.log_usage.app import handler
 from infra.local.clients import LocalAws
@@ -27,6 +28,7 @@ from infra.local.lambdas.sqs_poller import RECEIVE_MAX, build_event, failed_ids
 from infra.local.resources import create_resources
 from infra.local.template import Queue, Stack, function_url_ids, read_template
 from tests.support.function_server import Context
+from tests.support.memory_ledger import MemoryAnnouncements
 from tests.support.outside import ListQueue
 
 TEMPLATE = Path(__file__).parents[2] / "template.yaml"
@@ -181,6 +183,8 @@ def line(moto_url: str, store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> I
     assert store.publish(config(), 1)
     monkeypatch.setattr(telemetry.metrics.provider, "namespace", "Tollkeeper")
     monkeypatch.setattr(bootstrap, "settle_usage", line.settle_usage)
+    tell = TellCrossings(MemoryAnnouncements(), "test")
+    monkeypatch.setattr(bootstrap, "tell_crossings", lambda: tell)
     yield line
     line.sqs.close()
     line.s3.close()

@@ -24,12 +24,13 @@ from tollkeeper_core.services.links import Links
 from tollkeeper_core.services.outage import OutagePolicy
 from tollkeeper_core.services.report import Report
 from tollkeeper_core.services.settle import SettleUsage
+from tollkeeper_core.services.tell_crossings import TellCrossings
 from tollkeeper_core.services.usage import ReadUsage, UserLinks
 
 from functions.intercept.app import handler as intercept
 from functions.log_usage.app import handler as log_usage
 from tests.support.function_server import Context, serve_function
-from tests.support.memory_ledger import MemoryArchive
+from tests.support.memory_ledger import MemoryAnnouncements, MemoryArchive
 from tests.support.redis_stack import RedisStack
 
 KEY = "tk_sdk_" + "s" * 32
@@ -86,6 +87,7 @@ class RealTollkeeper:
             "read_usage": lambda: ReadUsage(self.store, self.configs, clock),
             "user_links": lambda: UserLinks(self.configs, links),
             "settle_usage": lambda _count: settle,
+            "tell_crossings": lambda: TellCrossings(MemoryAnnouncements(), "test"),
         }
         for name, service in services.items():
             monkeypatch.setattr(bootstrap, name, service)

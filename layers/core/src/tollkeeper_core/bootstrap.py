@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+    from tollkeeper_core.services.tell_crossings import TellCrossings
     from tollkeeper_core.services.top_up_consent import EndTopUp
     from tollkeeper_core.services.upgrade import UpgradeService
     from tollkeeper_core.services.usage import ReadUsage, UserLinks
@@ -102,6 +103,15 @@ def settle_usage(count: "Count") -> "SettleUsage":
     top_ups = SqsUsageQueue(boto3.client("sqs"), settings().top_up_queue_url)
     configs = _configs_of(store)
     return SettleUsage(store, configs, GenaiPrices(), _archive(), clock, count, top_ups)
+
+
+@cache
+def tell_crossings() -> "TellCrossings":
+    """For log_usage."""
+    from tollkeeper_core.adapters.event_bus import EventBus
+    from tollkeeper_core.services.tell_crossings import TellCrossings
+
+    return TellCrossings(EventBus(settings().event_bus), _stage())
 
 
 def auto_top_up() -> "AutoTopUp":

@@ -64,6 +64,7 @@ def settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
         settled_ms=int(fields["settled"]),
         replayed=fields["replayed"] == "1",
         tops_up="topup" in fields,
+        crossed=_amounts(fields.get("crossed", "")),
     )
 
 

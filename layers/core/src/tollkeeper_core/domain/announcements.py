@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tollkeeper_core.domain.funnel import Step
-from tollkeeper_core.domain.ledger import Granted, SubscriptionState
+from tollkeeper_core.domain.ledger import Granted, Settlement, SubscriptionState
 from tollkeeper_core.domain.money import format_usd
 
 
@@ -60,6 +60,17 @@ def limit_reached(step: Step) -> Announcement:
             "tier": step.tier,
             "resets_at": iso(step.resets_ms),
         },
+    )
+
+
+def threshold_crossed(settled: Settlement, window: str, percent: int) -> Announcement:
+    """What a user has used came to so many percent of a limit."""
+    return Announcement(
+        id=f"threshold.crossed:{settled.user_id}:{settled.event_id}:{window}",
+        kind="threshold.crossed",
+        user_id=settled.user_id,
+        at_ms=settled.settled_ms,
+        detail={"window": window, "percent": percent, "tier": settled.tier},
     )
 
 

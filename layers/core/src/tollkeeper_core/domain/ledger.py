@@ -5,7 +5,7 @@ All amounts are nano-USD, all instants epoch milliseconds.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from tollkeeper_core.domain.money import format_minor
@@ -148,7 +148,8 @@ class Settlement:
     ``cost = allowance + sum of lots``, where ``allowance`` includes ``overrun``. ``expired_nano``:
     what lots past their expiry lost on this occasion. ``tier`` is the one that counted,
     ``said_tier`` the one that the app had named last ("" when it never did). ``tops_up``: credits
-    fell below the threshold of the user's automatic top-up.
+    fell below the threshold of the user's automatic top-up. ``crossed``: window -> percent of its
+    limit (50, 80, 100) that what is settled came to with this call.
     """
 
     user_id: str
@@ -164,6 +165,7 @@ class Settlement:
     settled_ms: int
     replayed: bool
     tops_up: bool = False
+    crossed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@
 --      14 the date of the call's own time and its months (Periods.around), or ""
 -- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
 -- the event had been settled before: the rest is then the first answer, word for word. "topup" is
--- there where the user's credits fell below the threshold of their automatic top-up.
+-- there where the user's credits fell below the threshold of their automatic top-up, "crossed"
+-- ("daily=80;monthly=50") where what is settled came past a part of a limit.
 --
 -- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET. One more HMGET where
 -- the month goes by a billing day.
@@ -73,9 +74,31 @@ for _, lot in ipairs(from_credits > 0 and lots_of(state) or {}) do
     burnt[#burnt + 1] = lot.id .. "=" .. int(part)
   end
 end
+local limited = {}
+for i, limit in ipairs(tier.limits) do
+  local kind, nano = string.sub(limit, 1, 1), tonumber(string.sub(limit, 2))
+  local field = ({ e = "a", h = "t" })[kind]
+  if field then
+    limited[#limited + 1] = { i = i, nano = nano, field = field, before = counted(state, ids, i)[field] }
+  end
+end
 for _, id in ipairs(ids) do
   local counters = state.counters[id]
   counters.a, counters.t = counters.a + from_allowance + overrun, counters.t + cost
+end
+
+-- The parts of a limit that checks warn at (usage_view.py), the highest first: one that was jumped
+-- over is not told. What is used comes to so many percent where it comes to `mark`, rounded up.
+local crossed = {}
+for _, one in ipairs(limited) do
+  local after = counted(state, ids, one.i)[one.field]
+  for _, percent in ipairs({ 100, 80, 50 }) do
+    local mark = math.floor(one.nano / 100) * percent + math.ceil((one.nano % 100) * percent / 100)
+    if one.before < mark and after >= mark then
+      crossed[#crossed + 1] = ({ "daily", "weekly", "monthly" })[one.i] .. "=" .. percent
+      break
+    end
+  end
 end
 
 local answer = {
@@ -87,6 +110,7 @@ local below, not_before = string.match(state.topup, "^(%d+) (%d+)$")
 if below and now >= tonumber(not_before) and balance(lots_of(state), now) < tonumber(below) then
   append(answer, { "topup", "1" })
 end
+if #crossed > 0 then append(answer, { "crossed", table.concat(crossed, ";") }) end
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] }, now)
 
 if forget_expired then forget_expired() end
