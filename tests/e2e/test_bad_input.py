@@ -10,6 +10,7 @@ import pytest
 from redis import Redis
 
 from infra.local.stack import LocalStack
+from tests.support.promises import QUEUE_QUIET_S, everything, when_quiet
 from tests.support.story import Story, until
 
 BIG = "x" * 1024 * 1024
@@ -18,24 +19,20 @@ CHECK = {"user_id": "u-bad", "amount_usd": "0.01"}
 EVENT = {"event_id": "e-bad", "user_id": "u-bad", "cost_usd": "0.01"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def nothing_is_on_its_way(stack: LocalStack) -> None:
+    """What earlier tests have put into the queue is in Redis by now."""
+    with Redis(port=stack.redis_port) as redis:
+        when_quiet(redis, QUEUE_QUIET_S)
+
+
 @pytest.fixture
 def nothing_changes(stack: LocalStack) -> Iterator[None]:
     """Every key in Redis is after the test what it was before."""
     with Redis(port=stack.redis_port) as redis:
-
-        def everything() -> dict[bytes, Any]:
-            # Not the time of the last sync, which a schedule moves; nor prices, a mere cache.
-            names = [
-                k for k in redis.scan_iter("*") if not k.startswith((b"tk:config", b"tk:prices"))
-            ]
-            return {
-                b"version": redis.hget("tk:config", "version"),
-                **{k: redis.dump(k) for k in names},
-            }
-
-        before = everything()
+        before = everything(redis)
         yield
-        after = everything()
+        after = everything(redis)
     assert after == before
 
 

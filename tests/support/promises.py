@@ -70,29 +70,41 @@ def hold_to(
 
     ask()
     with Redis(port=redis_port) as redis:
-        before = _when_quiet(redis, quiet_s)
+        before = when_quiet(redis, quiet_s)
         for case in refused:
             assert case.call(base_url=base_url, headers=headers).status_code >= 400
-        assert _everything(redis) == before, "an invalid request changed something"
+        assert everything(redis) == before, "an invalid request changed something"
     return statuses
 
 
-def _when_quiet(redis: "Redis[bytes]", quiet_s: float) -> dict[bytes, Any]:
+def when_quiet(redis: "Redis[bytes]", quiet_s: float) -> dict[bytes, Any]:
+    """All keys, once none has changed for so long."""
     end = time.monotonic() + 60
-    seen, since = _everything(redis), time.monotonic()
+    seen, since = everything(redis), time.monotonic()
     while time.monotonic() - since < quiet_s:
         assert time.monotonic() < end, "there is no end of changes"
         time.sleep(0.1)
-        now = _everything(redis)
+        now = everything(redis)
         if now != seen:
             seen, since = now, time.monotonic()
     return seen
 
 
-def _everything(redis: "Redis[bytes]") -> dict[bytes, Any]:
-    """Not the time of the last sync, which a schedule moves; nor prices, a mere cache."""
+def everything(redis: "Redis[bytes]") -> dict[bytes, Any]:
+    """All keys but the time of the last sync, which a schedule moves, and prices, a mere cache."""
     names = (n for n in redis.scan_iter("*") if not n.startswith((b"tk:config", b"tk:prices")))
     return {
         b"version": redis.hget("tk:config", "version"),
-        **{name: redis.dump(name) for name in names},
+        **{name: _value(redis, name) for name in names},
     }
+
+
+def _value(redis: "Redis[bytes]", name: bytes) -> Any:
+    """Not DUMP's bytes for what has no order: the same set may lie in another order there."""
+    match redis.type(name):
+        case b"set":
+            return redis.smembers(name)
+        case b"hash":
+            return redis.hgetall(name)
+        case _:
+            return redis.dump(name)
