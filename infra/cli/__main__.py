@@ -33,7 +33,7 @@ _FAILED, _STOPPED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; answer the exit code."""
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     try:
         with connect(options.stage, options.region, options.bucket) as stage:
             code: int = options.run(stage, options)
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _FAILED
 
 
-def _parser() -> ArgumentParser:
+def command_parser() -> ArgumentParser:
+    """What the command line takes; the pages of docs/ are held to it."""
     common = ArgumentParser(add_help=False)
     stage = os.environ.get("TOLLKEEPER_STAGE")
     common.add_argument("--stage", default=stage, required=stage is None, help="the installation")

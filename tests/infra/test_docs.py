@@ -1,11 +1,13 @@
 """What the papers name is there: links, anchors, paths, functions. Sphinx holds the rest."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.cli.__main__ import command_parser
 from tests.infra.conftest import ROOT
 
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -46,6 +48,26 @@ def test_every_function_is_named_where_a_reader_looks(template: dict[str, Any]) 
     for page in ("README.md", "docs/architecture.md", "docs/pictures/architecture.svg"):
         text = (ROOT / page).read_text()
         assert not [name for name in functions if not re.search(rf"\b{name}\b", text)], page
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_commands_are_what_the_program_takes(page: Path) -> None:
+    for command in commands(page.read_text()):
+        command_parser().parse_args(shlex.split(command)[1:])  # exits where it knows it not
+
+
+def test_a_command_that_is_none_is_noticed() -> None:
+    (command,) = commands("```\ntollkeeper rebild --stage prod\n```\n")
+    with pytest.raises(SystemExit):
+        command_parser().parse_args(shlex.split(command)[1:])
+    assert len(commands((ROOT / "docs" / "operations.md").read_text())) >= 4
+
+
+def commands(text: str) -> list[str]:
+    """Those of our own program, as they stand in blocks; capitals stand for values."""
+    blocks = re.findall(r"^ *```\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line.partition(" #")[0] for line in lines if line.startswith("tollkeeper ")]
 
 
 def leads_somewhere(page: Path, link: str) -> bool:
