@@ -11,7 +11,7 @@ from tests.support.chromium import chromium
 from tests.support.story import Story, until
 
 PICTURES = Path(__file__).parents[1] / "docs" / "pictures"
-VIEW = {"width": 940, "height": 820}
+VIEW = {"width": 940, "height": 880}
 #: Of the free tier's five cents a day.
 SPENT_USD, NEARLY_ALL_USD = "0.021", "0.024"
 
