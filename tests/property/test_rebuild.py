@@ -111,7 +111,8 @@ class RebuiltLedger(Ledger):
         (state,) = self.owner.admin.states([self.user])
         stem = f"tk:{{{self.user.replace(':', '%3A')}}}"
         markers = {
-            answer["event"]: answer
+            # What a call came past is told with it, and is in no record (docs/ledger.md).
+            answer["event"]: {k: v for k, v in answer.items() if k not in ("crossed", "topup")}
             for name, text in stored.items()
             if name.startswith(f"{stem}:e:")
             for flat in [json.loads(text)]
