@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+from tollkeeper_core.adapters.stripe_client import make_client, said
 from tollkeeper_core.domain.billing import (
     BillingError,
     CheckoutRequest,
@@ -154,14 +155,7 @@ class StripeBilling:
 
     @cached_property
     def _client(self) -> "StripeClient":
-        import stripe  # see the module's docstring
-
-        return stripe.StripeClient(
-            self.secret_key,
-            base_addresses={"api": self.api_base} if self.api_base else {},
-            max_network_retries=_RETRIES,
-            http_client=stripe.RequestsClient(timeout=_TIMEOUT_S),
-        )
+        return make_client(self.secret_key, self.api_base, _TIMEOUT_S, _RETRIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,5 +257,4 @@ def _asking() -> Iterator[None]:
             kind = PaymentRefusedError
         elif error.code == "resource_missing" and getattr(error, "param", None) == "customer":
             kind = NoSuchCustomerError
-        name = type(error).__name__
-        raise kind(f"Stripe: {name}, code {error.code}, request {error.request_id}") from error
+        raise kind(said(error)) from error

@@ -1,11 +1,11 @@
 """Stripe's own lists of what happened, as the events that should have told of it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from tollkeeper_core.adapters.stripe_client import make_client, raising
 from tollkeeper_core.domain.purchases import Happened, PurchaseLookupError
 
 if TYPE_CHECKING:
@@ -82,19 +82,12 @@ class StripeLists:
 
     @cached_property
     def _client(self) -> "StripeClient":
-        import stripe  # a quarter of a second
-
-        return stripe.StripeClient(
-            self.secret_key,
-            base_addresses={"api": self.api_base} if self.api_base else {},
-            max_network_retries=_RETRIES,
-            http_client=stripe.RequestsClient(timeout=_TIMEOUT_S),
-        )
+        return make_client(self.secret_key, self.api_base, _TIMEOUT_S, _RETRIES)
 
 
 def _all(list_: Callable[[Any], Any], params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Every object of a list, page by page. Raises PurchaseLookupError."""
-    with _asking():
+    with raising(PurchaseLookupError):
         for one in list_(params).auto_paging_iter():
             yield one.to_dict()
 
@@ -105,16 +98,3 @@ def _paid_s(session: Mapping[str, Any]) -> int:
     charge = intent.get("latest_charge") if isinstance(intent, Mapping) else None
     created_s: int = (charge if isinstance(charge, Mapping) else session)["created"]
     return created_s
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    import stripe
-
-    try:
-        yield
-    except stripe.StripeError as error:
-        kind = type(error).__name__
-        raise PurchaseLookupError(
-            f"Stripe: {kind}, code {error.code}, request {error.request_id}"
-        ) from error

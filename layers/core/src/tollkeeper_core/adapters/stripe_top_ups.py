@@ -1,11 +1,10 @@
 """Payments off session at Stripe, for automatic top-ups."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from tollkeeper_core.adapters.stripe_client import make_client, raising
 from tollkeeper_core.domain.billing import BillingError
 from tollkeeper_core.domain.offers import AUTO_TOP_UP
 from tollkeeper_core.domain.top_ups import Charge, ChargeFailedError, SavedCard
@@ -32,7 +31,7 @@ class StripeTopUps:
 
     def saved_card(self, payment_intent_id: str) -> SavedCard | None:
         """See TopUpBilling."""
-        with _asking():
+        with raising(BillingError):
             intent = self._client.v1.payment_intents.retrieve(
                 payment_intent_id, {"expand": ["payment_method"]}
             ).to_dict()
@@ -55,7 +54,7 @@ class StripeTopUps:
             "metadata": dict(charge.metadata),
         }
         key = f"tollkeeper-top-up-{charge.attempt_id}"
-        with _asking():
+        with raising(BillingError):
             try:
                 self._client.v1.payment_intents.create(params, {"idempotency_key": key})
             except stripe.CardError as error:
@@ -67,7 +66,7 @@ class StripeTopUps:
 
     def find(self, customer_id: str, attempt_id: str, since_s: int) -> bool:
         """See TopUpBilling. By the customer's list, which shows what is there at once."""
-        with _asking():
+        with raising(BillingError):
             page = self._client.v1.payment_intents.list(
                 {"customer": customer_id, "created": {"gte": since_s}, "limit": _PAGE}
             )
@@ -82,24 +81,4 @@ class StripeTopUps:
 
     @cached_property
     def _client(self) -> "StripeClient":
-        import stripe  # a quarter of a second
-
-        return stripe.StripeClient(
-            self.secret_key,
-            base_addresses={"api": self.api_base} if self.api_base else {},
-            max_network_retries=_RETRIES,
-            http_client=stripe.RequestsClient(timeout=_TIMEOUT_S),
-        )
-
-
-@contextmanager
-def _asking() -> Iterator[None]:
-    import stripe
-
-    try:
-        yield
-    except stripe.StripeError as error:
-        name = type(error).__name__
-        raise BillingError(
-            f"Stripe: {name}, code {error.code}, request {error.request_id}"
-        ) from error
+        return make_client(self.secret_key, self.api_base, _TIMEOUT_S, _RETRIES)

@@ -10,6 +10,7 @@ reconciliation) grants, and with that closes the attempt.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.config import Config
@@ -116,8 +117,8 @@ class AutoTopUp:
         )
 
     def _charge(self, user_id: str, top_up: TopUp) -> str:
-        sent: Mapping[str, str] = json.loads(top_up.sent)
-        metadata = {**json.loads(top_up.sent)["metadata"], AUTO_TOP_UP: top_up.attempt_id}
+        sent: Mapping[str, Any] = json.loads(top_up.sent)
+        metadata: dict[str, str] = {**sent["metadata"], AUTO_TOP_UP: top_up.attempt_id}
         try:
             if not sent["payment_method"]:
                 raise ChargeFailedError(_NO_CARD)
