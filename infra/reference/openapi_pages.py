@@ -73,14 +73,22 @@ def document() -> Schema:
                         "back": _TEXT,
                         "embedded": _TEXT,
                     },
-                    "checkout_url",
-                    _EMBEDDED,
+                    {"anyOf": [_url("checkout_url"), _EMBEDDED]},
                 )
             },
             "/upgrade/portal": {
-                "post": _form("To invoices, card and plan at Stripe", {"t": _TEXT}, "portal_url")
+                "post": _form(
+                    "To invoices, card and plan at Stripe", {"t": _TEXT}, _url("portal_url")
+                )
             },
-            "/upgrade/auto-topup/end": {"post": _end()},
+            "/upgrade/auto-topup/end": {
+                "post": _form(
+                    "Nothing is charged automatically any more",
+                    {"t": _TEXT},
+                    {"type": "object", "properties": {"auto_topup": {"const": "off"}}},
+                    "back to the page",
+                )
+            },
             "/embed.js": {"get": _file("The overlay, for the app's page")},
             "/embed.mjs": {"get": _file("The same as a module")},
             "/checkout.mjs": {"get": _file("A payment in the app's page; embed.js loads it")},
@@ -126,14 +134,10 @@ def _file(summary: str) -> Schema:
     return {"summary": summary, "responses": {"200": found, **_problems({"404": "No such file."})}}
 
 
-def _form(summary: str, fields: dict[str, Schema], url: str, other: Schema | None = None) -> Schema:
+def _form(
+    summary: str, fields: dict[str, Schema], answer: Schema, then: str = "on to Stripe"
+) -> Schema:
     schema: Schema = {"type": "object", "properties": fields, "required": ["t"]}
-    answer: Schema = {
-        "type": "object",
-        "properties": {url: _URL},
-        "required": [url],
-        "additionalProperties": False,
-    }
     return {
         "summary": summary,
         "requestBody": {
@@ -141,21 +145,20 @@ def _form(summary: str, fields: dict[str, Schema], url: str, other: Schema | Non
             "content": {"application/x-www-form-urlencoded": {"schema": schema}},
         },
         "responses": {
-            "200": _answer(
-                {"application/json": {"schema": {"anyOf": [answer, other]} if other else answer}}
-            ),
-            "303": {"description": "For a browser: on to Stripe."},
+            "200": _answer({"application/json": {"schema": answer}}),
+            "303": {"description": f"For a browser: {then}."},
             **_problems({**_REFUSED, **_NOT_SOLD}),
         },
     }
 
 
-def _end() -> Schema:
-    ended = {"type": "object", "properties": {"auto_topup": {"const": "off"}}}
-    form = _form("Nothing is charged automatically any more", {"t": _TEXT}, "")
-    form["responses"]["200"] = _answer({"application/json": {"schema": ended}})
-    form["responses"]["303"]["description"] = "For a browser: back to the page."
-    return form
+def _url(name: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {name: _URL},
+        "required": [name],
+        "additionalProperties": False,
+    }
 
 
 def _status() -> Schema:

@@ -348,14 +348,7 @@ def test_a_card_that_is_gone_stops_it(shop: TopUpShop) -> None:
 def test_a_day_later_an_attempt_is_looked_up_and_never_sent_again(shop: TopUpShop) -> None:
     shop.agree()
     shop.burn(LOW)
-    service = shop.service
-
-    def dies(*_: Any) -> None:
-        raise BillingError("killed before Stripe")
-
-    object.__setattr__(service, "billing", Dying(service.billing, dies))
-    with pytest.raises(BillingError):
-        service("ada")
+    die_before_stripe(shop)
     shop.later(21 * HOUR_MS)
 
     assert shop.top_up() == "lapsed"
@@ -364,6 +357,18 @@ def test_a_day_later_an_attempt_is_looked_up_and_never_sent_again(shop: TopUpSho
     shop.later(11 * MINUTE_MS)
     assert shop.burn(1).tops_up
     assert shop.top_up() == "charged"
+
+
+def die_before_stripe(shop: TopUpShop) -> None:
+    """The attempt is begun, and nothing was asked of Stripe."""
+    service = shop.service
+
+    def dies(*_: Any) -> None:
+        raise BillingError("killed before Stripe")
+
+    object.__setattr__(service, "billing", Dying(service.billing, dies))
+    with pytest.raises(BillingError):
+        service("ada")
 
 
 class Dying:
@@ -376,14 +381,7 @@ class Dying:
 def test_ending_it_leaves_no_attempt_behind(shop: TopUpShop) -> None:
     shop.agree()
     shop.burn(LOW)
-    service = shop.service
-
-    def dies(*_: Any) -> None:
-        raise BillingError("killed before Stripe")
-
-    object.__setattr__(service, "billing", Dying(service.billing, dies))
-    with pytest.raises(BillingError):
-        service("ada")
+    die_before_stripe(shop)
     shop.end()
 
     assert shop.top_up() == "waiting"  # somebody may just be sending it
