@@ -1,6 +1,7 @@
 """All planted bugs."""
 
 from tests.mutants.billing import BILLING_MUTANTS
+from tests.mutants.books import BOOKS_MUTANTS
 from tests.mutants.claims import CLAIM_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.funnel import FUNNEL_MUTANTS
@@ -19,5 +20,6 @@ MUTANTS = (
     *BILLING_MUTANTS,
     *TOP_UP_MUTANTS,
     *FUNNEL_MUTANTS,
+    *BOOKS_MUTANTS,
     *SDK_MUTANTS,
 )

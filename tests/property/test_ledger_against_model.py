@@ -1,13 +1,16 @@
 """The scripts on a real Redis, side by side with the model, over any mix of what can happen."""
 
 import os
+from collections import Counter
 from itertools import count
 from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.books import entry_of
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
     Claim,
@@ -81,6 +84,7 @@ class Ledger(RuleBasedStateMachine):
         self.configure(CONFIGS[0])
         self.sums: dict[str, int] = {}
         self.taken: dict[str, int] = {}
+        self.books: Counter[str] = Counter()
         self.seen: set[str] = set()
         self.names = count()
 
@@ -311,12 +315,28 @@ class Ledger(RuleBasedStateMachine):
         paid = sum(lot.paid for lot in self.model.lots.values()) - sum(self.taken.values())
         assert self.sums.get(f"{user}:paid", 0) == paid == -self.sums.get("cash", 0)
 
+    @invariant()
+    def the_books_are_what_was_charged(self) -> None:
+        """By the record's own lines to the tier, and to the month by the model's calls."""
+        kept = [key.decode().removeprefix("tk:books:") for key in self.stack.direct.keys("tk:b*")]
+        mine = [e for e in RedisBooks(self.store).entries(kept) if e.user_id == self.user]
+        assert {f"{e.month} {e.field}": e.amount for e in mine} == self.books
+        cost: Counter[str] = Counter()
+        for charge in self.model.charges.values():
+            cost[charge.periods[2]] += charge.cost
+        known: Counter[str] = Counter()
+        for entry in mine:
+            known[entry.month] += entry.amount
+        assert known == +cost
+
     def record(self, postings: list[Any]) -> None:
         for asset in {p.asset for p in postings}:
             assert sum(p.amount for p in postings if p.asset == asset) == 0
         for posting in postings:
             if posting.id not in self.seen:
                 self.seen.add(posting.id)
+                if (entry := entry_of(posting)) is not None:
+                    self.books[f"{entry.month} {entry.field}"] += entry.amount
                 self.sums[posting.account] = self.sums.get(posting.account, 0) + posting.amount
                 if posting.kind == "claim" and posting.account == "cash":
                     name = posting.set_id.split(":")[1]

@@ -120,6 +120,11 @@ class RebuiltLedger(Ledger):
             if answer["cost"] != "0" and int(answer["settled"]) + MARKERS_MS > self.now_ms
         }
         return {
+            "books": {
+                f"{key.decode()} {field}": amount
+                for key in self.stack.direct.keys("tk:books:*")
+                for field, amount in self.stack.direct.hgetall(key).items()
+            },
             "markers": markers,
             "lots": stored.get(stem, {}).get("lots", ""),
             "owed": state.owed_nano,

@@ -10,8 +10,10 @@ from typing import Any
 
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of, top_up_of
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
+from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
@@ -116,6 +118,10 @@ class RedisAdmin(RedisStore):
             if answer != 1:
                 raise RecordError(f"Redis refused a user's state: {answer}")
 
+    def restore_books(self, entries: Sequence[Entry], now_ms: int) -> None:
+        """See record.LedgerAdmin."""
+        RedisBooks(self).restore(entries, now_ms)
+
     def may_be_gone(self, state: UserState, now_ms: int) -> bool:
         """See record.LedgerAdmin."""
         idle_s = _idle_s(state, now_ms)
@@ -124,7 +130,7 @@ class RedisAdmin(RedisStore):
     def delete_users(self) -> Iterator[int]:
         """See record.LedgerAdmin."""
         gone = 0
-        for found in self._scan(keys.ALL_USERS):
+        for found in self._scan(keys.ALL_REBUILT):
             gone += self._delete(found)
             yield gone
 

@@ -19,6 +19,7 @@ key                            type       what, and its life
 ``tk:{u}:customer``            string     the payment provider's id of the user; for ever
 ``tk:{u}:topup``               string     the automatic top-up that they agreed to; for ever
 ``tk:funnel:<period>``         hash       counted steps and users, nobody's name; 800 days
+``tk:books:<month>``           hash       what each user cost and brought in; 800 days
 =============================  =========  =======================================================
 
 ``{u}`` is the percent-encoded user id in braces: the hash tag that keeps one user on one shard.
@@ -34,6 +35,8 @@ REBUILD = "tk:rebuild"
 #: As a pattern of SCAN: every key of every user, and the states alone.
 ALL_USERS = "tk:{*"
 ALL_STATES = "tk:{*}"
+#: What a rebuild writes: users, and the owner's books.
+ALL_REBUILT = "tk:[{b]*"
 
 DAY_S = 86_400
 #: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.
@@ -47,6 +50,9 @@ PRICES_S = 30 * DAY_S
 STEP_S = 62 * DAY_S
 #: Two years and what it takes to compare them.
 FUNNEL_S = 800 * DAY_S
+BOOKS_S = FUNNEL_S
+#: A month's books by the id of the month, ``m:2026-11``.
+BOOKS = "tk:books:"
 
 
 def _name(part: str) -> str:
@@ -111,6 +117,11 @@ def seen(user_id: str, period_id: str) -> str:
 def funnel(period_id: str) -> str:
     """What was counted in a period."""
     return f"tk:funnel:{period_id}"
+
+
+def books(month_id: str) -> str:
+    """What was spent and paid in a month: ``cost|<tier>|<user>`` and the like (domain/books.py)."""
+    return f"{BOOKS}{month_id}"
 
 
 def customer(user_id: str) -> str:

@@ -1,7 +1,8 @@
 """The ledger and the configuration in Redis: scripts called, their answers read."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, cast
 
 from upstash_redis.errors import UpstashError
@@ -311,6 +312,27 @@ class RedisStore:
             pipeline.hgetall(name)
         return [found or {} for found in self._ask(pipeline.exec)] if names else []
 
+    def write_hashes(self, those: Sequence[tuple[str, dict[str, str], int]]) -> None:
+        """Fields of hashes and the seconds that these live, in one request."""
+        pipeline = self._client.pipeline()
+        for name, fields, life_s in those:
+            pipeline.hset(name, values=fields)
+            pipeline.expire(name, life_s)
+        if those:
+            self._ask(pipeline.exec)
+
+    def scan_hash(
+        self, name: str, count: int, match: str | None = None
+    ) -> Iterator[dict[str, str]]:
+        """A large hash, about ``count`` fields a request. A field may come twice while it grows."""
+        cursor = 0
+        while True:
+            ask = partial(self._client.hscan, name, cursor, match, count)
+            cursor, found = self._ask(ask)
+            yield found
+            if cursor == 0:
+                return
+
     @staticmethod
     def _ask(call: Callable[[], Any]) -> Any:
         try:
@@ -341,6 +363,9 @@ def _settle_call(request: Settle, config_version: str) -> _Call:
             str(keys.SETTLED_S),
             str(keys.IDLE_USER_S),
             request.periods.around,
+            keys.BOOKS,
+            str(keys.BOOKS_S),
+            user,
         ],
     )
 

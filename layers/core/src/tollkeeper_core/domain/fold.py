@@ -4,11 +4,13 @@ Sets add up in any order. Where order decides (the tier said last, the newest wo
 subscription), what decides is in the set itself, so that any order gives the same state.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from itertools import groupby
 from typing import Any
 
+from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 
@@ -175,6 +177,7 @@ class UserFold:
     user_id: str
     cutoffs: tuple[str, str, str]
     problems: list[str] = field(default_factory=list)
+    _books: Counter[tuple[str, EntryKind, str]] = field(default_factory=Counter)
     _state: UserState = field(init=False)
     _lots_nano: dict[str, int] = field(default_factory=dict, init=False)
     _said: tuple[int, str, str] = field(default=(0, "", ""), init=False)
@@ -189,9 +192,18 @@ class UserFold:
             self.problems.append(f"the set {lines[0].set_id} does not sum to zero")
         for line in lines:
             self._add_amount(line)
+            if (entry := entry_of(line)) is not None:
+                self._books[entry.month, entry.kind, entry.of] += entry.amount
         with_terms = next((p for p in lines if p.terms), None)
         if with_terms is not None:
             self._add_terms(with_terms, lines)
+
+    def books(self) -> list[Entry]:
+        """What the user's sets come to in the owner's books."""
+        return [
+            Entry(month, kind, of, self.user_id, amount)
+            for (month, kind, of), amount in self._books.items()
+        ]
 
     def result(self) -> UserState:
         """The state after all that was added."""

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.ledger import Settlement
@@ -182,6 +183,10 @@ class LedgerAdmin(Protocol):
         """
         ...
 
+    def restore_books(self, entries: Sequence[Entry], now_ms: int) -> None:
+        """Write entries of the books as they are here; those of months long past are left out."""
+        ...
+
     def may_be_gone(self, state: UserState, now_ms: int) -> bool:
         """Whether a user with this state need not be kept: nothing in it, or long away and never
         bought.
@@ -189,7 +194,7 @@ class LedgerAdmin(Protocol):
         ...
 
     def delete_users(self) -> Iterator[int]:
-        """Delete everything of every user; yields how many keys have gone so far."""
+        """Delete everything of every user, and the books; yields how many keys have gone so far."""
         ...
 
     def delete_user(self, user_id: str) -> int:

@@ -5,13 +5,14 @@
 --      6-8 period ids of the call's own time: day, week, month  9-11 cutoffs of old periods
 --      12 seconds to keep the marker  13 idle seconds of a user
 --      14 the date of the call's own time and its months (Periods.around), or ""
+--      15 name of the books without their month  16 life of a month's books, seconds  17 user id
 -- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
 -- the event had been settled before: the rest is then the first answer, word for word. "topup" is
 -- there where the user's credits fell below the threshold of their automatic top-up, "crossed"
 -- ("daily=80;monthly=50") where what is settled came past a part of a limit.
 --
--- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HSET, SET. One more HMGET where
--- the month goes by a billing day.
+-- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HINCRBY, HSET, SET. One more HMGET
+-- where the month goes by a billing day, and no HINCRBY where the call cost nothing.
 
 local version, now, cost = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 
@@ -113,6 +114,14 @@ end
 if #crossed > 0 then append(answer, { "crossed", table.concat(crossed, ";") }) end
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] }, now)
 
+-- The owner's books of the calendar month in which the call counts, by the tier that decided it. A
+-- field that is new is the only time to set how long they live: the last of them sets it anew.
+if cost > 0 then
+  local books = ARGV[15] .. ids[3]
+  if redis.call("HINCRBY", books, "cost|" .. tier.name .. "|" .. ARGV[17], ARGV[4]) == cost then
+    redis.call("EXPIRE", books, ARGV[16])
+  end
+end
 if forget_expired then forget_expired() end
 write_state(state, prepared, ARGV[13])
 redis.call("SET", KEYS[4], cjson.encode(answer), "EX", ARGV[12])

@@ -112,11 +112,13 @@ class Rebuild:
     def _restore(self, bench: Workbench, users: int, rebuilt: Rebuilt, progress: Progress) -> None:
         now_ms, done = self.clock(), 0
         for batch in all_users(bench):
+            folds = [self._fold(bench, user_id, now_ms, rebuilt) for user_id in batch]
+            self.admin.restore_books([entry for fold in folds for entry in fold.books()], now_ms)
             states = [
                 state
-                for user_id in batch
-                if not is_forgotten(user_id)
-                for state in [self._fold(bench, user_id, now_ms, rebuilt)]
+                for fold in folds
+                if not is_forgotten(fold.user_id)
+                for state in [self._result(bench, fold, rebuilt)]
                 if not self.admin.may_be_gone(state, now_ms)
             ]
             # A user's state comes last: who has one has everything.
@@ -125,21 +127,26 @@ class Rebuild:
             done += len(batch)
             progress("restore", done, users)
 
-    def _fold(self, bench: Workbench, user_id: str, now_ms: int, rebuilt: Rebuilt) -> UserState:
+    def _fold(self, bench: Workbench, user_id: str, now_ms: int, rebuilt: Rebuilt) -> UserFold:
+        """Forgotten users have no state any more, nor events that could come again."""
+        gone = is_forgotten(user_id)
         fold = UserFold(user_id, cutoffs(now_ms))
         waiting: list[Settlement] = []
         for lines in sets_of(bench.postings(user_id)):
             fold.add(lines)
             settled = settlement_of(lines)
-            if settled is not None and settled.settled_ms + _SETTLED_MS > now_ms:
+            if settled is not None and not gone and settled.settled_ms + _SETTLED_MS > now_ms:
                 waiting.append(settled)
                 rebuilt.settlements += 1
             if len(waiting) == _SETTLEMENTS:
                 self.admin.restore_settlements(waiting, now_ms)
                 waiting.clear()
         self.admin.restore_settlements(waiting, now_ms)
+        return fold
+
+    def _result(self, bench: Workbench, fold: UserFold, rebuilt: Rebuilt) -> UserState:
         state = fold.result()
-        problems = [(user_id, problem) for problem in problems_of(bench, fold)]
+        problems = [(fold.user_id, problem) for problem in problems_of(bench, fold)]
         rebuilt.problems_count += len(problems)
         rebuilt.problems += problems[: _PROBLEMS_TOLD - len(rebuilt.problems)]
         return state

@@ -1,0 +1,63 @@
+"""The owner's books: what each user cost and brought in, by calendar month (docs/profit.md).
+
+An entry is a sum: it grows with every call and every transaction of its user in its month. The
+counters hold it as a field of the month's hash, the archive as the postings that it is the sum of.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, Self
+
+from tollkeeper_core.domain.postings import NANO_USD, Posting
+
+
+class EntryKind(StrEnum):
+    """``cost``: AI spend, nano-USD. The others: minor units of what Stripe pays out in; ``fee`` is
+    Stripe's, ``refunded`` what went back by refunds and lost disputes.
+    """
+
+    COST = "cost"
+    PAID = "paid"
+    REFUNDED = "refunded"
+    FEE = "fee"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """``month``: ``m:2026-11``, by the owner's time zone. ``of``: the tier that decided the calls,
+    or the currency. ``amount``: signed; only a refund that failed can make one negative.
+    """
+
+    month: str
+    kind: EntryKind
+    of: str
+    user_id: str
+    amount: int
+
+    @property
+    def field(self) -> str:
+        """Its name in the hash of its month. Only a user's id may hold a bar, and comes last."""
+        return f"{self.kind}|{self.of}|{self.user_id}"
+
+    @classmethod
+    def of_field(cls, month: str, field: str, amount: int) -> Self:
+        """The inverse."""
+        kind, of, user_id = field.split("|", 2)
+        return cls(month, EntryKind(kind), of, user_id, amount)
+
+
+class BooksSource(Protocol):
+    """The books, from wherever they are kept."""
+
+    def entries(self, months: Sequence[str]) -> Iterator[Entry]:
+        """Of these months, each (month, kind, of, user) once, in any order."""
+        ...
+
+
+def entry_of(line: Posting) -> Entry | None:
+    """What a line of the record adds to the books."""
+    if line.kind == "settle" and line.asset == NANO_USD and line.account.endswith(":usage"):
+        month = line.period_ids[2]
+        return Entry(month, EntryKind.COST, line.terms["tier"], line.user_id, line.amount)
+    return None
