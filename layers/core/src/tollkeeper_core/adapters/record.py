@@ -42,9 +42,11 @@ class S3Record(S3Archive):
 
     def step_names(self, days: Sequence[str]) -> Iterator[str]:
         """The objects of steps of these days (``2026-11-25``)."""
-        for day in days:
-            for page in self._pages(f"{STEPS}dt={day}/"):
-                yield from page
+        return self._names_of(STEPS, days)
+
+    def posting_names(self, days: Sequence[str]) -> Iterator[str]:
+        """The objects of postings of these days (``2026-11-25``)."""
+        return self._names_of(POSTINGS, days)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """See record.ArchiveReader."""
@@ -91,6 +93,11 @@ class S3Record(S3Archive):
             if new == old.name:
                 return
         self._delete(old)
+
+    def _names_of(self, kind: str, days: Sequence[str]) -> Iterator[str]:
+        for day in days:
+            for page in self._pages(f"{kind}dt={day}/"):
+                yield from page
 
     def _pages(self, prefix: str) -> Iterator[Sequence[str]]:
         pages = self._client.get_paginator("list_objects_v2")

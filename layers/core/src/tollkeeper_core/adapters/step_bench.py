@@ -5,10 +5,9 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from itertools import islice
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tollkeeper_core.adapters.record import S3Record
+from tollkeeper_core.adapters.scratch import scratch
 from tollkeeper_core.domain.funnel import Count, StepKind, Users
 from tollkeeper_core.domain.record import Progress, RecordError
 
@@ -32,7 +31,6 @@ _COLUMNS = {"d": "day", "w": "week", "m": "month"}
 #: A week or month of which only some days are asked for begins or ends at most this far away.
 _MARGIN_DAYS = 31
 _OBJECTS = 500
-_CACHE_KIB = 32 * 1024
 
 
 class StepBench:
@@ -43,16 +41,9 @@ class StepBench:
 
     def counts(self, days: Sequence[str], periods: Sequence[str]) -> tuple[list[Count], Users]:
         """See funnel.FunnelSource. Raises RecordError for a line that is no step."""
-        with TemporaryDirectory(prefix="tollkeeper-") as folder:
-            db = sqlite3.connect(Path(folder) / "steps.sqlite")
-            try:
-                for pragma in ("journal_mode = OFF", f"cache_size = -{_CACHE_KIB}"):
-                    db.execute(f"PRAGMA {pragma}")
-                db.executescript(_SCHEMA)
-                self._read(db, days)
-                return _counts(db, days), _users(db, periods)
-            finally:
-                db.close()
+        with scratch(_SCHEMA) as db:
+            self._read(db, days)
+            return _counts(db, days), _users(db, periods)
 
     def _read(self, db: sqlite3.Connection, days: Sequence[str]) -> None:
         first, last = (date.fromisoformat(day.removeprefix("d:")) for day in (days[0], days[-1]))

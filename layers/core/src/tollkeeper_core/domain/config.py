@@ -49,6 +49,12 @@ def _origin(value: str) -> str:
     return value
 
 
+def _rate(value: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value, re.ASCII) or not value.strip("0."):
+        raise ValueError('must be a decimal string above 0 such as "1.08"')
+    return value
+
+
 UsdNano = Annotated[int, BeforeValidator(_usd), PlainSerializer(format_usd, return_type=str)]
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
@@ -235,6 +241,22 @@ class AutoTopUp(_Model):
     failures_max: Annotated[int, Field(ge=1, le=10)] = 2
 
 
+class Report(_Model):
+    """How ``tollkeeper report --profit`` reads what Stripe pays out in other currencies.
+
+    ``usd_per``: what one of a currency (a euro, not a cent) is worth in US dollars, such as
+    ``{"eur": "1.08"}``. Without it such money stands by itself and is part of no profit.
+    """
+
+    usd_per: dict[Currency, Annotated[str, AfterValidator(_rate)]] = {}
+
+    @model_validator(mode="after")
+    def _dollars_are_dollars(self) -> Self:
+        if "usd" in self.usd_per:
+            raise ValueError("usd_per says what other currencies are worth, not usd")
+        return self
+
+
 class Settings(_Model):
     """What holds for the whole stage (SSM ``settings``)."""
 
@@ -252,6 +274,7 @@ class Settings(_Model):
     checkout: Checkout = Field(default_factory=Checkout)
     fraud: Fraud = Field(default_factory=Fraud)
     auto_topup: AutoTopUp | None = None
+    report: Report = Field(default_factory=Report)
     text: Copy = Field(default_factory=Copy, alias="copy")
     page: PageStyle = Field(default_factory=PageStyle)
 
