@@ -16,7 +16,7 @@ from tollkeeper_core.domain.problems import Problem, unavailable
 from tollkeeper_core.telemetry import count, logger
 
 from functions.upgrade_page import answers
-from functions.upgrade_page.request import service, wants_json, words
+from functions.upgrade_page.request import service, token, wants_json, words
 from functions.upgrade_page.views import frame_context
 
 #: The problems that the catalogues have words for: a headline, and what to do (``_advice``).
@@ -84,7 +84,7 @@ def _as_problem(error: Exception) -> Problem:
 def _settings(request: Request) -> Settings | None:
     """An error is shown in the overlay too, or else its user sees a blank frame."""
     try:
-        return service(request).settings()
+        return service(request).settings(getattr(request.state, "token", token(request)))
     except Exception:
         logger.exception("an error that cannot be framed")
         return None

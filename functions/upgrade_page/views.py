@@ -59,7 +59,7 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "windows": _windows(found, words),
         "credits": balances(found.usage, words),
         "packs": [_pack(name, pack, found.config, words) for name, pack in found.packs],
-        "plans": [_plan(name, plan, found, words) for name, plan in found.plans],
+        "plans": [_plan(name, plan, found, words) for name, plan in found.plans_shown],
         "smaller": [_smaller(name, plan, found, words) for name, plan in found.smaller_plans],
         "change": _change(found, words),
         "hard": _hard_window(found),

@@ -117,7 +117,7 @@ def command_parser() -> ArgumentParser:
     )
     funnel.add_argument(
         "--by",
-        choices=("day", "week", "month", "trigger", "tier", "offer"),
+        choices=("day", "week", "month", "trigger", "tier", "offer", "variant"),
         default="week",
         help="one row for each (week)",
     )

@@ -7,20 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from tollkeeper_core.domain import config
+from tollkeeper_core.domain import config, experiments
 from tollkeeper_core.domain.config import Pack, Plan, Settings, Tier
+from tollkeeper_core.domain.experiments import Experiment
 from tollkeeper_core.domain.periods import Window
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "configuration.md"
 _EXAMPLES = ROOT / "infra" / "config"
+#: Beside the others it would be put into every new stage.
+_EXPERIMENT = Path(__file__).with_name("experiment.json")
 
-#: Parameter -> its model, and an example of infra/config.
-_PARAMETERS: Mapping[str, tuple[type[BaseModel], str]] = {
-    "settings": (Settings, "settings.json"),
-    "tiers/<name>": (Tier, "tiers/free.json"),
-    "packs/<name>": (Pack, "packs/starter.json"),
-    "plans/<name>": (Plan, "plans/pro_monthly.json"),
+#: Parameter -> its model, and an example.
+_PARAMETERS: Mapping[str, tuple[type[BaseModel], Path]] = {
+    "settings": (Settings, _EXAMPLES / "settings.json"),
+    "tiers/<name>": (Tier, _EXAMPLES / "tiers/free.json"),
+    "packs/<name>": (Pack, _EXAMPLES / "packs/starter.json"),
+    "plans/<name>": (Plan, _EXAMPLES / "plans/pro_monthly.json"),
+    "experiment": (Experiment, _EXPERIMENT),
 }
 _USD = 'US dollars, such as `"0.50"`'
 _HEAD = """# Configuration
@@ -48,7 +52,7 @@ def _sections() -> Iterator[str]:
     for parameter, (model, example) in _PARAMETERS.items():
         yield f"## `{parameter}`\n"
         yield from _model(model)
-        text = json.dumps(json.loads((_EXAMPLES / example).read_text()), indent=2)
+        text = json.dumps(json.loads(example.read_text()), indent=2, ensure_ascii=False)
         yield f"```json\n{text}\n```\n"
         for name, part in _parts(model):
             if name not in told:
@@ -80,7 +84,8 @@ def _parts(model: type[BaseModel]) -> list[tuple[str, type[BaseModel]]]:
 
 
 def _known(name: str) -> list[type[BaseModel]]:
-    found = getattr(config, name, None)  # what it imports from page_style too
+    # What config imports from page_style too.
+    found = getattr(config, name, None) or getattr(experiments, name, None)
     return [found] if isinstance(found, type) and issubclass(found, BaseModel) else []
 
 

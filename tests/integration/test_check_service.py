@@ -10,6 +10,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.experiments import Experiment
 from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.ledger import SubscriptionState
 from tollkeeper_core.domain.links import verify_link
@@ -163,6 +164,27 @@ def test_a_block_tells_of_the_limit_and_an_allowed_call_of_nothing(make: Make) -
     assert (steps[0].trigger, steps[0].tier, steps[0].at_ms) == ("daily", "free", NOW_MS)
     assert claims.reason is not None
     assert steps[0].resets_ms == claims.reason.resets_ms
+
+
+def test_a_block_is_of_the_users_variant_and_an_allowed_call_asks_for_none(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = {"name": "copy", "variants": [{"name": "short"}]}
+    found = config().model_copy(update={"experiment": Experiment.model_validate(experiment)})
+    steps: list[Step] = []
+    asked: list[str] = []
+
+    def bucket(_: Experiment, user_id: str) -> int:
+        asked.append(user_id)
+        return 9_999
+
+    monkeypatch.setattr(Experiment, "_bucket", bucket)
+    check = replace(make(found), tell=steps.extend)
+    ask(check, amount_usd="0.1")
+    assert asked == []
+    ask(check, amount_usd="0.45")
+    assert asked == ["ada"]
+    assert [step.variant for step in steps] == ["copy:short"]
 
 
 def test_an_unknown_model_is_blocked_or_priced_at_the_ceiling_and_counted(make: Make) -> None:

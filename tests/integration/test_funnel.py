@@ -40,7 +40,7 @@ from tollkeeper_core.services.settle import Failed
 
 from functions.log_usage.app import handler
 from tests.support.function_server import Context
-from tests.support.funnel_crowd import DAY_MS, Crowd, deliveries
+from tests.support.funnel_crowd import DAY_MS, EXPERIMENT, Crowd, deliveries
 from tests.support.outside import Counts
 from tests.support.record import BUCKET, quiet, s3
 from tests.support.redis_stack import RedisStack
@@ -278,6 +278,7 @@ def test_ten_thousand_users_are_what_the_crowd_counted(funnel: Funnel) -> None:
     for source in funnel.sources:
         counts, users = source.counts(days, periods)
         found = {(c.day, _group(c)): (c.count, c.minor) for c in counts}
+        assert len(found) == len(counts)
         assert found == {at: (n, crowd.minor[at]) for at, n in crowd.groups.items()}
         assert users == {
             (period, kind): len(crowd.seen.get((period, kind), ()))
@@ -289,7 +290,8 @@ def test_ten_thousand_users_are_what_the_crowd_counted(funnel: Funnel) -> None:
 
 
 def _group(count: Any) -> str:
-    return "|".join((count.kind, count.trigger, count.tier, count.offer, count.currency))
+    parts = (count.kind, count.trigger, count.tier, count.offer, count.currency, count.variant)
+    return "|".join(parts).removesuffix("|" if not count.variant else "")
 
 
 def _same_report(funnel: Funnel, crowd: Crowd) -> None:
@@ -297,7 +299,7 @@ def _same_report(funnel: Funnel, crowd: Crowd) -> None:
     minor: Counter[str] = Counter()
     steps: Counter[str] = Counter()
     for (day, group), n in crowd.groups.items():
-        kind, _, _, _, currency = group.split("|")
+        kind, _, _, _, currency = group.split("|")[:5]
         steps[kind] += n
         if kind == StepKind.PAID:
             paid[currency] += n
@@ -317,3 +319,28 @@ def _same_report(funnel: Funnel, crowd: Crowd) -> None:
         kind: len(crowd.seen.get((f"w:{FIRST}", kind), ())) for kind in StepKind
     }
     assert reports[0].slices[0].users is None  # of that week one day alone was asked for
+    _same_variants(funnel, crowd, first)
+
+
+def _same_variants(funnel: Funnel, crowd: Crowd, first: date) -> None:
+    shown: Counter[str] = Counter()
+    for (_, group), n in crowd.groups.items():
+        kind, *_, variant = (*group.split("|"), "")[:6]
+        shown[variant or "-"] += n if kind == StepKind.PROMPT_SHOWN else 0
+    assert set(shown) == {"-", *(f"copy:{name}" for name in EXPERIMENT.shares)}
+    for source in funnel.sources:
+        found = Analytics(source, CALENDAR, LAST).funnel(first, LAST, "variant")
+        assert {s.name: s.steps[StepKind.PROMPT_SHOWN] for s in found.slices} == shown
+
+
+def test_what_was_counted_before_there_were_variants_counts_as_of_none(
+    funnel: Funnel, redis: RedisStack
+) -> None:
+    funnel.deliver([step(), step(prompt="prm_2", variant="copy:short")])
+    old = json.loads(step(prompt="prm_3").line(("d:2026-10-26", "w:2026-10-26", "m:2026-10")))
+    del old["variant"]
+    funnel.record.write_steps([json.dumps(old)])
+    redis.direct.hincrby("tk:funnel:d:2026-10-26", "count|limit_reached|daily|free||", 1)
+    for source in funnel.sources:
+        counts, _ = source.counts(["d:2026-10-26"], [])
+        assert {c.variant: c.count for c in counts} == {"": 2, "copy:short": 1}

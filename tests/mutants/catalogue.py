@@ -3,6 +3,7 @@
 from tests.mutants.billing import BILLING_MUTANTS
 from tests.mutants.books import BOOKS_MUTANTS
 from tests.mutants.claims import CLAIM_MUTANTS
+from tests.mutants.experiments import EXPERIMENT_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.funnel import FUNNEL_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
@@ -21,5 +22,6 @@ MUTANTS = (
     *TOP_UP_MUTANTS,
     *FUNNEL_MUTANTS,
     *BOOKS_MUTANTS,
+    *EXPERIMENT_MUTANTS,
     *SDK_MUTANTS,
 )

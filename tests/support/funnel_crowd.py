@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from tollkeeper_core.domain.experiments import Experiment, assign
 from tollkeeper_core.domain.funnel import Step, StepKind
 from tollkeeper_core.domain.periods import Calendar, periods_at
 
@@ -20,6 +21,11 @@ _GOES_ON = {
 _PRICES = {"starter": (500, "usd"), "plus": (2000, "usd"), "kanso": (780, "jpy")}
 _TIERS = ("free", "pro")
 _TRIGGERS = ("daily", "weekly", "monthly")
+#: Who is in none began before there was one.
+EXPERIMENT = Experiment.model_validate(
+    {"name": "copy", "variants": [{"name": "short"}, {"name": "long", "weight": 2}]}
+)
+_BEFORE_ONE = 0.2
 
 
 @dataclass
@@ -50,6 +56,8 @@ class Crowd:
         at_ms = self.first_ms + chance.randrange(self.days * DAY_MS)
         tier, offer = chance.choice(_TIERS), chance.choice(list(_PRICES))
         trigger = chance.choice(_TRIGGERS)
+        running = None if chance.random() < _BEFORE_ONE else EXPERIMENT
+        variant = assign(running, user_id).label
         price, currency = _PRICES[offer]
         for kind, goes_on in _GOES_ON.items():
             paid = kind is StepKind.PAID
@@ -64,6 +72,7 @@ class Crowd:
                 offer=offer if named else "",
                 currency=currency if paid else "",
                 minor=price + chance.randrange(100) if paid else 0,
+                variant=variant,
             )
             if not paid and chance.random() < 0.02:
                 self.lost += 1

@@ -68,6 +68,17 @@ def example_config(**settings: Any) -> Config:
     )
 
 
+def in_experiment(holdout: int = 50, **variant: Any) -> Config:
+    """The same, and an experiment of one variant; by halves, ada is in it and bob is held out."""
+    raw = example_config().model_dump(mode="json", by_alias=True)
+    raw["experiment"] = {
+        "name": "copy",
+        "holdout_percent": holdout,
+        "variants": [{"name": "short", **variant}],
+    }
+    return Config.model_validate(raw)
+
+
 @dataclass
 class Clock:
     """A clock that tests set."""

@@ -1,15 +1,19 @@
 """Who tells of which step, and when."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from tollkeeper_core.domain.billing import BillingError
+from tollkeeper_core.domain.experiments import assign
 from tollkeeper_core.domain.funnel import Step, StepKind, trigger_of
 from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.links import LinkReason
+from tollkeeper_core.domain.offers import PackTerms, PlanTerms, TermsError
 from tollkeeper_core.domain.problems import Problem
 
-from tests.support.upgrade import NOW_MS, STAGE, Upgrade
+from tests.support.upgrade import NOW_MS, STAGE, Upgrade, in_experiment
 from tests.support.webhook import (
     COMPLETED,
     CREDIT_PLAN,
@@ -89,6 +93,50 @@ def test_the_terms_carry_the_cause_to_the_payment() -> None:
         "starter",
     )
     assert (paid.minor, paid.currency, paid.at_ms) == (500, "usd", NOW_S * 1000)
+
+
+def test_each_step_is_of_the_variant_that_its_user_sees() -> None:
+    up = Upgrade()
+    up.config.config = in_experiment(holdout=50)
+    assert up.config.config.experiment is not None
+    shares = {"ada": "copy:short", "bob": "copy:holdout"}
+    assert {u: assign(up.config.config.experiment, u).label for u in shares} == shares
+    for user_id, label in shares.items():
+        token = up.token(user_id, f"prm_{user_id}")
+        up.service.page(token)
+        up.service.start_checkout(token, "pack", "starter", PAGE)
+        up.service.start_checkout(token, "plan", "pro_monthly", PAGE)
+        pack, plan = (dict(one.metadata) for one in up.billing.requests[-2:])
+        webhook = Webhook()
+        webhook(event("checkout.session.completed", session(metadata=pack)))
+        webhook(event("checkout.session.expired", session(mode="subscription", metadata=plan)))
+        webhook(event("invoice.paid", invoice(PlanTerms.read(plan))))
+        told = [*up.steps, *webhook.steps]
+        assert len(told) == 8
+        assert {step.variant for step in told} == {label}
+        up.steps.clear()
+
+
+def test_another_plan_leaves_no_variant_of_the_one_before() -> None:
+    terms = replace(CREDIT_PLAN, trigger="daily", from_tier="free", variant="copy:short")
+    bare = replace(terms, trigger="", from_tier="", variant="")
+    assert bare.in_place_of(STAGE).items() >= {("trigger", ""), ("from_tier", ""), ("variant", "")}
+    assert PlanTerms.read({**terms.metadata(STAGE), **bare.in_place_of(STAGE)}) == bare
+
+
+@pytest.mark.parametrize("variant", ["short", "copy:Short", "copy:", ":short", "a:b:c", "copy|x"])
+def test_a_variant_that_cannot_be_is_refused(variant: str) -> None:
+    with pytest.raises(TermsError, match=r"metadata\.variant"):
+        PackTerms.read({**PACK.metadata(STAGE), "variant": variant})
+    with pytest.raises(ValidationError):
+        Step(
+            kind=StepKind.PAID,
+            prompt_id="p",
+            user_id="u",
+            at_ms=1,
+            trigger="",
+            variant=variant,
+        )
 
 
 def test_every_delivery_tells_again_for_the_last_may_have_died() -> None:

@@ -13,6 +13,8 @@ from tollkeeper_core.services.sync_config import (
 from tests.support.outside import NOW_MS, Parameters, Published, Time
 
 FREE = json.dumps({"limits": {"daily": {"limit_usd": "0.05"}}})
+TWINS = '{"name": "x", "variants": [{"name": "a"}, {"name": "a"}]}'
+NO_PACK = '{"name": "x", "variants": [{"name": "a", "packs": ["p"]}]}'
 GOOD = {"settings": '{"time_zone": "Europe/Berlin"}', "tiers/free": FREE}
 
 
@@ -21,6 +23,14 @@ def test_parameters_make_a_configuration() -> None:
     assert config.settings.time_zone == "Europe/Berlin"
     assert config.tiers["free"].limits
     assert config.api_keys == {"k1": "0" * 64}
+    assert config.experiment is None
+
+
+def test_an_experiment_is_a_parameter_of_its_own() -> None:
+    experiment = '{"name": "copy", "variants": [{"name": "short"}]}'
+    config = read_config(Parameters({**GOOD, "experiment": experiment}))
+    assert config.experiment is not None
+    assert config.experiment.shares == {"holdout": 1000, "short": 9000}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +43,10 @@ def test_parameters_make_a_configuration() -> None:
         ({"typo": "{}"}, "typo: is none of settings"),
         ({"tiers": "{}"}, "tiers: is none of"),
         ({"packs/p": "{}"}, "packs/p: label"),
+        ({"experiment": '{"name": "x", "variants": []}'}, "experiment: variants: List"),
+        ({"experiment": TWINS}, "experiment: two variants have the same name"),
+        ({"experiment": NO_PACK}, "experiment: variant 'a' shows pack 'p', but there is no"),
+        ({"experiment/copy": "{}"}, "experiment/copy: is none of"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_parameter(changed: dict[str, str], says: str) -> None:

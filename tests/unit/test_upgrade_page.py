@@ -18,7 +18,7 @@ from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site
 from tests.support.function_server import Context, url_event
-from tests.support.upgrade import APP, NOW_MS, Upgrade, example_config
+from tests.support.upgrade import APP, NOW_MS, Upgrade, example_config, in_experiment
 
 JSON = {"accept": "application/json"}
 FORM = {"content-type": "application/x-www-form-urlencoded"}
@@ -95,6 +95,49 @@ def test_it_shows_the_usage_the_offers_and_the_owners_words(page: Page):
     ):
         assert text in answer.body
     assert answer.body.index("Starter") < answer.body.index("Plus") < answer.body.index(">Pro<")
+
+
+def test_two_users_of_different_variants_see_different_packs_and_texts(page: Page) -> None:
+    page.up.config.config = in_experiment(
+        packs=["plus", "starter"],
+        plans=[],
+        texts={"en": {"message": "Plus lasts longest.", "already_paid": "Paid, that is."}},
+    )
+    mine, held_out = (
+        page.get(f"/upgrade?t={page.up.blocked_token(user_id=user)}").body
+        for user in ("ada", "bob")
+    )
+    plain = example_config()
+    page.up.config.config = plain
+    without = page.get(f"/upgrade?t={page.up.blocked_token(user_id='bob')}").body
+    assert held_out == without
+    assert "Plus lasts longest." in mine
+    assert "Top up &amp; carry on." not in mine
+    assert mine.index('value="plus"') < mine.index('value="starter"')
+    assert held_out.index('value="starter"') < held_out.index('value="plus"')
+    assert 'value="pro_monthly"' in held_out
+    assert 'value="pro_monthly"' not in mine
+
+
+def test_what_a_variant_does_not_show_can_still_be_bought(page: Page) -> None:
+    page.up.config.config = in_experiment(packs=["plus"], plans=[])
+    token = page.up.blocked_token(user_id="ada")
+    for chosen in ({"pack": "starter"}, {"plan": "pro_monthly"}):
+        assert page.post({"t": token, **chosen}).status == 303
+    assert [step.variant for step in page.up.steps] == ["copy:short"] * 4
+
+
+def test_an_error_speaks_as_the_users_variant_does(page: Page) -> None:
+    texts = {"en": {"already_paid": "Paid, that is.", "link_expired": "Too late."}}
+    page.up.config.config = in_experiment(texts=texts)
+    grant(page.up, "prm_1")
+    paid = page.post({"t": page.up.blocked_token(user_id="ada"), "pack": "plus"})
+    assert (paid.status, "Paid, that is." in paid.body) == (409, True)
+    late = {user: page.up.token(user) for user in ("ada", "bob")}
+    page.up.clock.now_ms += LINK_SECONDS * 1000
+    said = {user: page.get(f"/upgrade?t={token}") for user, token in late.items()}
+    assert {answer.status for answer in said.values()} == {410}
+    assert ["Too late." in said[user].body for user in ("ada", "bob")] == [True, False]
 
 
 #: AI spend that appears in no price, percentage or date: what users must never come to know.

@@ -15,17 +15,17 @@ _SCHEMA = """
 CREATE TABLE steps (
   id TEXT PRIMARY KEY, user_id TEXT NOT NULL, step TEXT NOT NULL, "trigger" TEXT NOT NULL,
   tier TEXT NOT NULL, offer TEXT NOT NULL, currency TEXT NOT NULL, minor INTEGER NOT NULL,
-  day TEXT NOT NULL, week TEXT NOT NULL, month TEXT NOT NULL
+  day TEXT NOT NULL, week TEXT NOT NULL, month TEXT NOT NULL, variant TEXT NOT NULL
 ) WITHOUT ROWID;
 """
 _FIELDS = (
     *("id", "user_id", "step", "trigger", "tier", "offer"),
     *("currency", "minor", "day", "week", "month"),
 )
-_ADD = f"INSERT OR IGNORE INTO steps VALUES ({', '.join('?' * len(_FIELDS))})"  # noqa: S608
+_ADD = f"INSERT OR IGNORE INTO steps VALUES ({', '.join('?' * (len(_FIELDS) + 1))})"  # noqa: S608
 _COUNTS = """
-SELECT step, "trigger", tier, offer, currency, count(*), sum(minor) FROM steps WHERE day = ?
-GROUP BY step, "trigger", tier, offer, currency
+SELECT step, "trigger", tier, offer, currency, variant, count(*), sum(minor) FROM steps
+WHERE day = ? GROUP BY step, "trigger", tier, offer, currency, variant
 """
 _COLUMNS = {"d": "day", "w": "week", "m": "month"}
 #: A week or month of which only some days are asked for begins or ends at most this far away.
@@ -60,16 +60,19 @@ class StepBench:
 def _row(line: str) -> list[object]:
     try:
         found = json.loads(line)
-        return [found[name] for name in _FIELDS]
+        # A step of before there were experiments names none.
+        return [*(found[name] for name in _FIELDS), found.get("variant", "")]
     except (ValueError, KeyError, TypeError):
         raise RecordError(f"this line of the archive is no step: {line[:200]}") from None
 
 
 def _counts(db: sqlite3.Connection, days: Iterable[str]) -> list[Count]:
     return [
-        Count(day, StepKind(kind), trigger, tier, offer, currency, count, minor)
+        Count(day, StepKind(kind), trigger, tier, offer, currency, variant, count, minor)
         for day in days
-        for kind, trigger, tier, offer, currency, count, minor in db.execute(_COUNTS, (day,))
+        for kind, trigger, tier, offer, currency, variant, count, minor in db.execute(
+            _COUNTS, (day,)
+        )
     ]
 
 

@@ -16,8 +16,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from tollkeeper_core.domain.config import NAME, UsdNano
+from tollkeeper_core.domain.config import UsdNano
 from tollkeeper_core.domain.links import LINK_SECONDS, LINK_SECONDS_MAX
+from tollkeeper_core.domain.names import NAME
 
 #: Refused above this: a check is some hundred bytes, a batch of 100 events some ten thousand.
 BODY_BYTES_MAX = 64 * 1024

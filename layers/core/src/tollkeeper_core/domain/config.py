@@ -19,11 +19,11 @@ from pydantic import (
     model_validator,
 )
 
+from tollkeeper_core.domain.experiments import Experiment, Variant
 from tollkeeper_core.domain.money import format_usd, parse_usd
+from tollkeeper_core.domain.names import Name
 from tollkeeper_core.domain.page_style import PageStyle
 from tollkeeper_core.domain.periods import WEEKDAYS, Calendar, Window
-
-NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
 
 
 def _usd(value: object) -> int:
@@ -56,7 +56,6 @@ def _rate(value: str) -> str:
 
 
 UsdNano = Annotated[int, BeforeValidator(_usd), PlainSerializer(format_usd, return_type=str)]
-Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Currency = Annotated[str, StringConstraints(pattern="^[a-z]{3}$")]
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -295,6 +294,7 @@ class Config(_Model):
     tiers: dict[Name, Tier]
     packs: dict[Name, Pack] = {}
     plans: dict[Name, Plan] = {}
+    experiment: Experiment | None = None
     api_keys: Annotated[dict[str, Sha256], Field(max_length=2)] = {}
 
     @model_validator(mode="after")
@@ -309,7 +309,29 @@ class Config(_Model):
                 raise ValueError(
                     f"plans/{name} gives tier {plan.tier!r}, but there is no tiers/{plan.tier}"
                 )
+        for variant in self.experiment.variants if self.experiment else ():
+            self._sells_what_exists(variant)
         return self
+
+    def _sells_what_exists(self, variant: Variant) -> None:
+        for kind, shown, known in (
+            ("packs", variant.packs, self.packs.keys()),
+            ("plans", variant.plans, self.plans.keys()),
+        ):
+            for name in shown or ():
+                if name not in known:
+                    raise ValueError(
+                        f"experiment: variant {variant.name!r} shows {kind[:-1]} {name!r}, "
+                        f"but there is no {kind}/{name}"
+                    )
+
+    def as_seen_in(self, variant: Variant | None) -> Self:
+        """With a variant's texts over the owner's. What is for sale stays what it is."""
+        if variant is None or not variant.texts:
+            return self
+        page = self.settings.page.with_texts(variant.texts)
+        settings = self.settings.model_copy(update={"page": page})
+        return self.model_copy(update={"settings": settings})
 
     def currency_of(self, offer: Pack | Plan) -> str:
         """An offer's own currency, or the stage's."""

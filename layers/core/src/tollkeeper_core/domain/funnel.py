@@ -12,8 +12,9 @@ from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from tollkeeper_core.domain.config import NAME
+from tollkeeper_core.domain.experiments import LABEL
 from tollkeeper_core.domain.links import LinkReason
+from tollkeeper_core.domain.names import NAME
 from tollkeeper_core.domain.periods import Periods, Window
 
 #: A step that is told later than this after it came about is not counted: by then nobody could tell
@@ -45,7 +46,8 @@ _Name = Annotated[str, StringConstraints(pattern=rf"^({NAME})?$")]
 
 class Step(BaseModel):
     """One step. ``offer``: the pack or plan; ``minor`` of ``currency``: what was paid;
-    ``resets_ms``: when the limit that was reached begins anew, 0 where there is none.
+    ``resets_ms``: when the limit that was reached begins anew, 0 where there is none; ``variant``:
+    ``<experiment>:<variant>``, "" without one (experiments.Assignment).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,11 +62,16 @@ class Step(BaseModel):
     currency: Annotated[str, StringConstraints(pattern=r"^([a-z]{3})?$")] = ""
     minor: Annotated[int, Field(ge=0, le=_MINOR_MAX)] = 0
     resets_ms: Annotated[int, Field(ge=0)] = 0
+    variant: Annotated[str, StringConstraints(pattern=f"^{LABEL}$")] = ""
 
     @property
     def group(self) -> str:
-        """What it is counted under, as a field of the day's counters: a name holds no bar."""
-        return "|".join((self.kind, self.trigger, self.tier, self.offer, self.currency))
+        """What it is counted under, as a field of the day's counters: a name holds no bar.
+
+        Without a variant as it was before there were any, so that one day has one group.
+        """
+        parts = (self.kind, self.trigger, self.tier, self.offer, self.currency)
+        return "|".join((*parts, self.variant) if self.variant else parts)
 
     def line(self, period_ids: Sequence[str]) -> str:
         """Its line of the record, in the periods in which it counts."""
@@ -126,14 +133,15 @@ class Count:
     tier: str
     offer: str
     currency: str
+    variant: str
     count: int
     minor: int
 
     @classmethod
     def of(cls, day: str, group: str, count: int, minor: int) -> Self:
         """From the name of a group (Step.group)."""
-        kind, trigger, tier, offer, currency = group.split("|")
-        return cls(day, StepKind(kind), trigger, tier, offer, currency, count, minor)
+        kind, trigger, tier, offer, currency, variant = (*group.split("|"), "")[:6]
+        return cls(day, StepKind(kind), trigger, tier, offer, currency, variant, count, minor)
 
 
 #: Unique users by (id of a day, week or month; kind of step).

@@ -6,13 +6,15 @@ so that two stages, and the owner's own products, can share one account.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Self
+from typing import Self, TypeVar
 
-from tollkeeper_core.domain.config import NAME, Config, Pack, Plan
+from tollkeeper_core.domain.config import Config, Pack, Plan
+from tollkeeper_core.domain.experiments import LABEL
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_minor, minor_digits
+from tollkeeper_core.domain.names import NAME
 
 MARK = "tollkeeper"
 
@@ -21,6 +23,11 @@ AUTO_TOP_UP = "auto_top_up"
 
 #: Of a plan's metadata what is its own, and not the buyer's or the stage's.
 _OF_PLAN = ("plan", "tier", "price_minor", "currency", "credit_nano", "rollover")
+
+_Offer = TypeVar("_Offer", Pack, Plan)
+
+#: Of the metadata what is there for the funnel alone.
+_CAUSE = ("trigger", "from_tier", "variant")
 
 _PRICE_MINOR_MAX = 99_999_999
 _EXPIRES_DAYS_MAX = 3650
@@ -52,7 +59,7 @@ class PackTerms:
     """A pack as it was bought: ``credit_nano`` of AI spend for ``price_minor``, all told.
 
     Of the credit ``fresh_nano`` are open at once, and all after ``fresh_hours`` (0: at once).
-    ``trigger`` and ``from_tier``: what led there, for the funnel; "" before it asked.
+    ``trigger``, ``from_tier`` and ``variant``: what led there, for the funnel; "" before it asked.
     """
 
     user_id: str
@@ -66,6 +73,7 @@ class PackTerms:
     fresh_nano: int = 0
     trigger: str = ""
     from_tier: str = ""
+    variant: str = ""
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
@@ -81,7 +89,7 @@ class PackTerms:
             "currency": self.currency,
             **expires,
             **(fresh if self.fresh_hours else {}),
-            **_cause(self.trigger, self.from_tier),
+            **_cause(self),
         }
 
     @classmethod
@@ -105,6 +113,7 @@ class PackTerms:
             else 0,
             trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
             from_tier=_optional(metadata, "from_tier", NAME),
+            variant=_optional(metadata, "variant", LABEL),
         )
 
     @classmethod
@@ -186,6 +195,7 @@ class PlanTerms:
     rollover: bool = False
     trigger: str = ""
     from_tier: str = ""
+    variant: str = ""
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""
@@ -201,7 +211,7 @@ class PlanTerms:
             "currency": self.currency,
             **included,
             **rollover,
-            **_cause(self.trigger, self.from_tier),
+            **_cause(self),
         }
 
     def in_place_of(self, stage: str, kept: "KeptPlan | None" = None) -> dict[str, str]:
@@ -211,7 +221,7 @@ class PlanTerms:
         until these take effect.
         """
         kept_names = (f"kept_{name}" for name in (*_OF_PLAN, "until"))
-        optional = ("credit_nano", "rollover", "trigger", "from_tier", *kept_names)
+        optional = ("credit_nano", "rollover", *_CAUSE, *kept_names)
         waiting = {} if kept is None else kept.metadata(stage)
         return {**dict.fromkeys(optional, ""), **self.metadata(stage), **waiting}
 
@@ -231,6 +241,7 @@ class PlanTerms:
             rollover=metadata.get("rollover") == "1",
             trigger=_optional(metadata, "trigger", "[a-z]{1,20}"),
             from_tier=_optional(metadata, "from_tier", NAME),
+            variant=_optional(metadata, "variant", LABEL),
         )
 
 
@@ -269,6 +280,16 @@ def packs_offered(config: Config) -> list[tuple[str, Pack]]:
     return sorted(config.packs.items(), key=lambda item: (item[1].order, item[0]))
 
 
+def shown(
+    offered: list[tuple[str, _Offer]], names: Sequence[str] | None
+) -> list[tuple[str, _Offer]]:
+    """Of what is for sale these names, in this order; all of it without them."""
+    if names is None:
+        return offered
+    by_name = dict(offered)
+    return [(name, by_name[name]) for name in names if name in by_name]
+
+
 def plans_offered(config: Config, tier: str) -> list[tuple[str, Plan]]:
     """The plans that give more than ``tier``, in the owner's order.
 
@@ -279,8 +300,8 @@ def plans_offered(config: Config, tier: str) -> list[tuple[str, Plan]]:
     return sorted(better, key=lambda item: (item[1].order, item[0]))
 
 
-def _cause(trigger: str, from_tier: str) -> dict[str, str]:
-    cause = {"trigger": trigger, "from_tier": from_tier}
+def _cause(terms: "PackTerms | PlanTerms") -> dict[str, str]:
+    cause = {name: getattr(terms, name) for name in _CAUSE}
     return {name: value for name, value in cause.items() if value}
 
 

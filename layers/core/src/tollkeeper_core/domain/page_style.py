@@ -1,6 +1,7 @@
 """How the owner has the upgrade page look and speak: ``settings.page``."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import (
@@ -76,6 +77,10 @@ def _texts(texts: dict[str, str]) -> dict[str, str]:
 Language = Annotated[str, StringConstraints(pattern="^[a-z]{2,3}$")]
 Colour = Annotated[str, StringConstraints(pattern="^#[0-9a-f]{6}$")]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400)]
+#: By language, then by key.
+Texts = Annotated[
+    dict[Language, Annotated[dict[str, Text], AfterValidator(_texts)]], Field(max_length=20)
+]
 
 
 class PageStyle(BaseModel):
@@ -90,9 +95,7 @@ class PageStyle(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     language: Language = "en"
-    texts: Annotated[
-        dict[Language, Annotated[dict[str, Text], AfterValidator(_texts)]], Field(max_length=20)
-    ] = {}
+    texts: Texts = {}
     accent: Annotated[Colour, _readable(_LIGHT, "light")] | None = None
     accent_dark: Annotated[Colour, _readable(_DARK, "dark")] | None = None
     radius: Annotated[int, Field(ge=0, le=24)] | None = None
@@ -114,6 +117,11 @@ class PageStyle(BaseModel):
         if (self.accent is None) != (self.accent_dark is None):
             raise ValueError("accent and accent_dark go together: visitors have either scheme")
         return self
+
+    def with_texts(self, texts: Mapping[str, Mapping[str, str]]) -> Self:
+        """With these over its own, text by text."""
+        both = {code: {**self.texts.get(code, {}), **own} for code, own in texts.items()}
+        return self.model_copy(update={"texts": {**self.texts, **both}})
 
     @property
     def logo_origin(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import Literal
 from tollkeeper_core.domain.funnel import Count, FunnelSource, StepKind
 from tollkeeper_core.domain.periods import Calendar
 
-By = Literal["day", "week", "month", "trigger", "tier", "offer"]
+By = Literal["day", "week", "month", "trigger", "tier", "offer", "variant"]
 
 #: Of these a period is one, so its unique users are known.
 _PERIODS = ("day", "week", "month")

@@ -8,6 +8,7 @@ from typing import Any
 
 from tollkeeper_core.domain.api import CheckRequest
 from tollkeeper_core.domain.config import CeilingPrice, Config
+from tollkeeper_core.domain.experiments import assign
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import (
     LedgerUnavailableError,
@@ -130,6 +131,7 @@ class Check:
                     trigger=trigger_of(reason),
                     tier=r.standing.tier,
                     resets_ms=reason.resets_ms or 0,
+                    variant=assign(config.experiment, request.user_id).label,
                 )
             ]
         )

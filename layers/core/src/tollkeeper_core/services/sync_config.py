@@ -15,6 +15,7 @@ from tollkeeper_core.services.validation import problems
 
 API_KEYS = "api_keys"
 _GROUPS = ("tiers", "packs", "plans")
+_SINGLE = ("settings", "experiment")
 
 
 class ConfigError(Exception):
@@ -78,12 +79,14 @@ def read_config(source: ParameterSource) -> Config:
     raw: dict[str, Any] = {group: {} for group in _GROUPS}
     for name, text in sorted(source.read_all().items()):
         group, _, item = name.partition("/")
-        if name == "settings":
-            raw["settings"] = _object(name, text)
+        if name in _SINGLE:
+            raw[name] = _object(name, text)
         elif group in _GROUPS and item:
             raw[group][item] = _object(name, text)
         else:
-            raise ConfigError(f"{name}: is none of settings, tiers/*, packs/*, plans/*, secrets/*")
+            raise ConfigError(
+                f"{name}: is none of settings, tiers/*, packs/*, plans/*, experiment, secrets/*"
+            )
     raw["api_keys"] = _object(API_KEYS, source.read_secrets([API_KEYS]).get(API_KEYS, "{}"))
     try:
         return Config.model_validate(raw)
@@ -115,4 +118,6 @@ def _said(found: Mapping[str, str]) -> str:
     if group in _GROUPS and rest:
         item, _, field = rest.partition(".")
         return ": ".join(filter(None, (f"{group}/{item}", field, found["error"])))
-    return f"{group}: {rest}: {found['error']}" if rest else found["error"]
+    if rest or group in _SINGLE:
+        return ": ".join(filter(None, (group, rest, found["error"])))
+    return found["error"]

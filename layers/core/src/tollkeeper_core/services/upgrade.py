@@ -14,9 +14,10 @@ from tollkeeper_core.domain.billing import (
     NoSuchCustomerError,
 )
 from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
+from tollkeeper_core.domain.experiments import Assignment, assign
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, PromptState, Standing
-from tollkeeper_core.domain.links import LinkClaims, verify_link
+from tollkeeper_core.domain.links import LinkClaims, LinkError, verify_link
 from tollkeeper_core.domain.offers import (
     Choice,
     ChoiceError,
@@ -25,6 +26,7 @@ from tollkeeper_core.domain.offers import (
     packs_offered,
     plans_below,
     plans_offered,
+    shown,
 )
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.ports import Account, Accounts, Clock, Ledger
@@ -56,7 +58,9 @@ _ORIGINS_AGE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class UpgradePage:
-    """What the page shows. ``usage`` is what end users may see (see ``usage_view``)."""
+    """What the page shows. ``usage`` is what end users may see (see ``usage_view``); ``config`` has
+    the texts of this user's variant.
+    """
 
     claims: LinkClaims
     config: Config
@@ -64,6 +68,7 @@ class UpgradePage:
     usage: Mapping[str, Any]
     account: Account
     now_ms: int
+    assigned: Assignment
 
     @property
     def state(self) -> PromptState:
@@ -72,8 +77,8 @@ class UpgradePage:
 
     @property
     def packs(self) -> list[tuple[str, Pack]]:
-        """The packs for sale, by name."""
-        return packs_offered(self.config)
+        """The packs that are shown, by name: any other is for sale to whoever asks for it."""
+        return shown(packs_offered(self.config), self.assigned.packs)
 
     @property
     def plans(self) -> list[tuple[str, Plan]]:
@@ -81,6 +86,11 @@ class UpgradePage:
         if self.account.next_plans:
             return []
         return plans_offered(self.config, self.standing.tier)
+
+    @property
+    def plans_shown(self) -> list[tuple[str, Plan]]:
+        """Of these the ones that are shown."""
+        return shown(self.plans, self.assigned.plans)
 
     @property
     def smaller_plans(self) -> list[tuple[str, Plan]]:
@@ -252,7 +262,9 @@ class UpgradeService:
             )
         except ChoiceError as error:
             raise invalid(str(error)) from None
-        terms = replace(terms, trigger=trigger_of(claims.reason), from_tier=page.standing.tier)
+        tier, variant = page.standing.tier, page.assigned.label
+        trigger = trigger_of(claims.reason)
+        terms = replace(terms, trigger=trigger, from_tier=tier, variant=variant)
         return CheckoutRequest(
             user_id=terms.user_id,
             customer_id="",
@@ -312,13 +324,21 @@ class UpgradeService:
                 customer_id, gone = None, customer_id
         raise BillingError("the customer is gone as soon as it is made")
 
-    def settings(self) -> Settings:
-        """For an answer that has no page, such as an error: who may frame it, and its words."""
+    def settings(self, token: str = "") -> Settings:
+        """For an answer that has no page, such as an error: who may frame it, and its words.
+
+        In the words of the link's user, whatever became of the link, where it is one.
+        """
         try:
             in_hand = self.configs.current(_ORIGINS_AGE_MS)
         except LedgerUnavailableError:
             in_hand = self.configs.in_an_outage()
-        return in_hand.config.settings
+        config = in_hand.config
+        try:
+            claims = verify_link(token, self.link_keys, 0)
+        except LinkError:
+            return config.settings
+        return config.as_seen_in(assign(config.experiment, claims.user_id).variant).settings
 
     def _watched(self, token: str) -> LinkClaims:
         return verify_link(token, self.link_keys, self.clock(), late_ms=_WATCH_MS)
@@ -327,7 +347,9 @@ class UpgradeService:
         config, standing, usage = self._standing(claims)
         now_ms = self.clock()
         account = self.accounts.account(claims.user_id, now_ms - _DAY_MS, now_ms, claims.prompt_id)
-        return UpgradePage(claims, config, standing, usage, account, now_ms)
+        assigned = assign(config.experiment, claims.user_id)
+        seen = config.as_seen_in(assigned.variant)
+        return UpgradePage(claims, seen, standing, usage, account, now_ms, assigned)
 
     def _step(self, kind: StepKind, page: UpgradePage, offer: str = "") -> Step:
         return Step(
@@ -338,6 +360,7 @@ class UpgradeService:
             trigger=trigger_of(page.claims.reason),
             tier=page.standing.tier,
             offer=offer,
+            variant=page.assigned.label,
         )
 
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
@@ -372,5 +395,6 @@ def _plan(
                 rollover=plan.rollover,
                 trigger=trigger_of(page.claims.reason),
                 from_tier=page.standing.tier,
+                variant=page.assigned.label,
             )
     raise not_for_sale()

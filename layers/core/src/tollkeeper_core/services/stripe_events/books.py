@@ -119,6 +119,7 @@ class Books:
             offer=offer,
             currency=currency,
             minor=minor,
+            variant=terms.variant,
         )
         self.tell_steps([step])
 
