@@ -38,7 +38,10 @@ _STEPS = {
 #: Differences in one table: they may be as many as there are users.
 _ROWS = 200
 
-console = Console(highlight=False)
+#: Where the answer goes to a file or another program a row stays on one line, however long.
+_PIPED = 10_000
+
+console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPED)
 _errors = Console(stderr=True, highlight=False)
 
 
