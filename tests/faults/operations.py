@@ -381,9 +381,10 @@ def compare(model: FaultModel, standing: Standing, periods: Periods, now_ms: int
     assert model.config.tiers[standing.tier].rank == tier.rank, f"tier {standing.tier}"
     for window, period in zip(Window, periods.ids, strict=True):
         counters = standing.counters[window]
-        got = (counters.allowance_nano, counters.total_nano)
+        got = (counters.allowance_nano, counters.total_nano, counters.calls)
         held = (counters.held_allowance_nano, counters.held_total_nano)
-        expected = (model.settled([period], total=False), model.settled([period], total=True))
+        spent = [model.settled([period], total=total) for total in (False, True)]
+        expected = (*spent, model.calls([period]))
         open_ = (
             model.held([period], now_ms, total=False),
             model.held([period], now_ms, total=True),

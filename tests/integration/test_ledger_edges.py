@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
@@ -299,7 +300,7 @@ def test_a_call_that_settles_after_its_expiry_is_charged_all_the_same(ada: User)
     ada.now_ms += TTL_MS
     late = ada.settle("e1", 30 * CENT, "r1")
     assert (late.cost_nano, late.allowance_nano) == (30 * CENT, 30 * CENT)
-    assert ada.today == Counters(30 * CENT, 30 * CENT, 0, 0)
+    assert ada.today == Counters(30 * CENT, 30 * CENT, 0, 0, calls=1)
 
 
 def test_what_neither_limit_nor_credits_cover_is_charged_to_the_limit_and_said(ada: User) -> None:
@@ -307,7 +308,26 @@ def test_what_neither_limit_nor_credits_cover_is_charged_to_the_limit_and_said(a
     charged = ada.settle("e1", 65 * CENT)
     assert charged.lots_nano == {"cs_1": 10 * CENT}
     assert (charged.allowance_nano, charged.overrun_nano) == (55 * CENT, 5 * CENT)
-    assert ada.today == Counters(55 * CENT, 65 * CENT, 0, 0)
+    assert ada.today == Counters(55 * CENT, 65 * CENT, 0, 0, calls=1)
+
+
+def test_a_call_counts_once_where_it_cost_something(ada: User) -> None:
+    for event, nano in (("e1", 30), ("e1", 30), ("e2", 0), ("e3", 1)):
+        ada.settle(event, nano)
+    assert {c.calls for c in ada.standing.counters.values()} == {2}
+
+
+def test_a_period_that_began_before_calls_were_counted_stays_without_a_count(
+    ada: User, redis: RedisStack
+) -> None:
+    state, (day, week, month) = keys.user("ada"), ada.periods.ids
+    old = {day: "5 7 0 0", week: "5 7 0 0", month: "0 0 9 9", "periods": f"{day},{week},{month}"}
+    redis.direct.hset(state, mapping=old)
+    ada.settle("e1", 30)
+    ada.settle("e2", 30)
+    found = ada.standing.counters
+    assert found[Window.DAILY] == found[Window.WEEKLY] == Counters(65, 67, 0, 0, calls=0)
+    assert found[Window.MONTHLY].calls == 2  # nothing had been settled in it: that is all
 
 
 def test_a_call_belongs_to_the_day_and_the_tier_of_its_check(ada: User) -> None:

@@ -6,6 +6,7 @@ from tests.mutants.claims import CLAIM_MUTANTS
 from tests.mutants.experiments import EXPERIMENT_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.funnel import FUNNEL_MUTANTS
+from tests.mutants.overlay import OVERLAY_MUTANTS
 from tests.mutants.scripts import SCRIPT_MUTANTS
 from tests.mutants.sdk import SDK_MUTANTS
 from tests.mutants.services import SERVICE_MUTANTS
@@ -23,5 +24,6 @@ MUTANTS = (
     *FUNNEL_MUTANTS,
     *BOOKS_MUTANTS,
     *EXPERIMENT_MUTANTS,
+    *OVERLAY_MUTANTS,
     *SDK_MUTANTS,
 )

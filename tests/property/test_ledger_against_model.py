@@ -278,6 +278,7 @@ class Ledger(RuleBasedStateMachine):
             model = self.model
             assert counters.allowance_nano == model.settled(period, total=False)
             assert counters.total_nano == model.settled(period, total=True)
+            assert counters.calls == model.calls(period)
             assert counters.held_allowance_nano == model.held(period, self.now_ms, total=False)
             assert counters.held_total_nano == model.held(period, self.now_ms, total=True)
         holds = self.model.open_holds(self.now_ms)

@@ -155,6 +155,10 @@ class UserModel:
         charges = [c for c in self.charges.values() if not set(ids).isdisjoint(c.periods)]
         return sum(c.cost if total else c.allowance for c in charges)
 
+    def calls(self, ids: Iterable[str]) -> int:
+        charges = [c for c in self.charges.values() if not set(ids).isdisjoint(c.periods)]
+        return sum(c.cost > 0 for c in charges)
+
     def held(self, ids: Iterable[str], now_ms: int, *, total: bool) -> int:
         holds = [h for h in self.open_holds(now_ms) if not set(ids).isdisjoint(h.periods)]
         return sum(h.allowance + (h.credits if total else 0) for h in holds)

@@ -158,7 +158,7 @@ def test_the_state_is_the_same_in_any_order() -> None:
 
     assert all(result == results[0] for result in results)
     state = results[0]
-    assert state.spent == dict.fromkeys(IDS, Spent(27, 57))
+    assert state.spent == dict.fromkeys(IDS, Spent(27, 57, 2))
     assert [lot.remaining_nano for lot in state.lots] == [900 - 30 - 200 - 350 + 40]
     assert state.owed_nano == -100 + 50 - 10
     assert (state.said_tier, state.settled_ms) == ("pro", NOW_MS + 1)
@@ -282,15 +282,22 @@ def test_each_difference_is_told_and_what_is_equal_is_not() -> None:
     assert told(live, state()) == []
 
     live = state()
-    live.spent[IDS[0]] = Spent(20, 51)
+    live.spent[IDS[0]] = Spent(20, 51, 1)
     assert told(live, state()) == [
         Difference(
             "a:b",
             f"spent in {IDS[0]}",
-            "allowance_nano 20, total_nano 51",
-            "allowance_nano 20, total_nano 50",
+            "allowance_nano 20, total_nano 51, calls 1",
+            "allowance_nano 20, total_nano 50, calls 1",
         )
     ]
+    live.spent[IDS[0]] = Spent(20, 50, 2)
+    assert [d.what for d in told(live, state())] == [f"spent in {IDS[0]}"]
+    live.spent[IDS[0]] = Spent(20, 50)  # it began before calls were counted
+    assert told(live, state()) == []
+    live.spent[IDS[0]] = Spent(20, 51)
+    assert [d.what for d in told(live, state())] == [f"spent in {IDS[0]}"]
+
     live = state()
     del live.spent[IDS[2]]
     live.spent["d:2026-11-24"] = Spent(0, 1)

@@ -178,7 +178,8 @@ def _idle_s(state: UserState, now_ms: int) -> int:
 
 def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
     periods = {
-        name: f"{each.allowance_nano} {each.total_nano} 0 0" for name, each in state.spent.items()
+        name: f"{each.allowance_nano} {each.total_nano} 0 0 {each.calls}"
+        for name, each in state.spent.items()
     }
     subscriptions = (
         f"{s.tier}:{s.until_ms}:{s.anchor_day}"
@@ -322,8 +323,8 @@ def _state(
     if (kept := top_up_of(top_up)) is not None:
         state.top_up = {name: text for name, text in kept.fields.items() if name != SENT}
     for period in filter(None, fields.get("periods", "").split(",")):
-        allowance, total, _, _ = fields[period].split(" ")
-        state.spent[period] = Spent(int(allowance), int(total))
+        allowance, total, _, _, calls = (*fields[period].split(" "), "0")[:5]
+        state.spent[period] = Spent(int(allowance), int(total), int(calls))
     state.lots = tuple(map(lot_of, filter(None, fields.get("lots", "").split(";"))))
     state.owed_nano = int(fields.get("owed", 0))
     state.said_tier = fields.get("tier", "")

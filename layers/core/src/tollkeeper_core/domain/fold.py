@@ -6,7 +6,7 @@ subscription), what decides is in the set itself, so that any order gives the sa
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from typing import Any
 
@@ -17,10 +17,16 @@ from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What is settled in one period: by the allowance, and in all."""
+    """What is settled in one period: by the allowance, in all, and of how many calls."""
 
     allowance_nano: int = 0
     total_nano: int = 0
+    calls: int = 0
+
+    @property
+    def counts_calls(self) -> bool:
+        """Redis does not count the calls of a period that it began before it counted any."""
+        return self.calls > 0 or self.total_nano == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,10 +242,10 @@ class UserFold:
     def _spend(self, period: str, kind: str, amount: int) -> None:
         spent = self._state.spent.get(period, Spent())
         if kind == "usage":
-            spent = Spent(spent.allowance_nano, spent.total_nano + amount)
+            more = {"total_nano": spent.total_nano + amount, "calls": spent.calls + 1}
         else:
-            spent = Spent(spent.allowance_nano - amount, spent.total_nano)
-        self._state.spent[period] = spent
+            more = {"allowance_nano": spent.allowance_nano - amount}
+        self._state.spent[period] = replace(spent, **more)
 
     def _add_terms(self, line: Posting, lines: Sequence[Posting]) -> None:
         state, terms = self._state, line.terms
@@ -306,7 +312,11 @@ def differences(
                 yield Difference(live.user_id, f"{kind} {_named(name)}", _said(ours), _said(its))
 
     spent = {name: each for name, each in live.spent.items() if not _old(name, cutoffs)}
-    yield from compare("spent in", spent, archive.spent, Spent())
+    recorded_spent = {
+        name: each if spent.get(name, each).counts_calls else replace(each, calls=0)
+        for name, each in archive.spent.items()
+    }
+    yield from compare("spent in", spent, recorded_spent, Spent())
     yield from compare("lot", _by_id(live.lots), _by_id(archive.lots), None)
     order, recorded = [lot.id for lot in live.lots], [lot.id for lot in archive.lots]
     if order != recorded and sorted(order) == sorted(recorded):

@@ -51,12 +51,16 @@ class Lot:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """One period of one user: what is settled and what is held, by the tier and in all."""
+    """One period of one user: what is settled and what is held, by the tier and in all.
+
+    ``calls``: how many settled calls cost something; 0 where not all of them were counted.
+    """
 
     allowance_nano: int = 0
     total_nano: int = 0
     held_allowance_nano: int = 0
     held_total_nano: int = 0
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

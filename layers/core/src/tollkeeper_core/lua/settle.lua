@@ -85,6 +85,7 @@ for i, limit in ipairs(tier.limits) do
 end
 for _, id in ipairs(ids) do
   local counters = state.counters[id]
+  if cost > 0 and counts_calls(counters) then counters.n = counters.n + 1 end
   counters.a, counters.t = counters.a + from_allowance + overrun, counters.t + cost
 end
 

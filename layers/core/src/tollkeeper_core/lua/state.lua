@@ -5,7 +5,9 @@
 -- first write: Redis does not undo the writes of a script that fails in the middle.
 --
 -- State hash, one a user:
---   <period id>  "a t ha ht": settled by the allowance, settled in all, and the same held
+--   <period id>  "a t ha ht n": settled by the allowance, settled in all, the same held, and how many
+--                calls that cost something are settled; 0 of a period that began before they were
+--                counted (then it has no n)
 --   periods      comma list of the period ids that the hash holds
 --   lots         "id,granted,remaining,worth,currency,expires,at;..." in burn order; expires 0: never;
 --                worth: what it is shown as, in minor units. Three more where they say something:
@@ -38,12 +40,20 @@ local function split(text, separator)
 end
 
 local function read_counters(text)
-  local a, t, ha, ht = string.match(text or "0 0 0 0", "^(%S+) (%S+) (%S+) (%S+)$")
-  return { a = tonumber(a), t = tonumber(t), ha = tonumber(ha), ht = tonumber(ht), known = text }
+  local a, t, ha, ht, n = string.match(text or "0 0 0 0", "^(%S+) (%S+) (%S+) (%S+) ?(%S*)$")
+  return {
+    a = tonumber(a), t = tonumber(t), ha = tonumber(ha), ht = tonumber(ht), n = tonumber(n) or 0,
+    known = text,
+  }
 end
 
 local function write_counters(c)
-  return int(c.a) .. " " .. int(c.t) .. " " .. int(c.ha) .. " " .. int(c.ht)
+  return table.concat({ int(c.a), int(c.t), int(c.ha), int(c.ht), int(c.n) }, " ")
+end
+
+-- Whether all calls of a period are counted: what they cost says that there are some.
+local function counts_calls(c)
+  return c.n > 0 or c.t == 0
 end
 
 local function read_lots(text)
@@ -247,11 +257,13 @@ end
 -- What counts in window `i` (1 day, 2 week, 3 month) as things stand in this script.
 local function counted(state, ids, i)
   if i < 3 or state.anchor == 0 then return state.counters[ids[i]] end
-  local sum = { a = 0, t = 0, ha = 0, ht = 0 }
+  local sum, all = { a = 0, t = 0, ha = 0, ht = 0, n = 0 }, true
   for id, kept in pairs(state.days) do
     local day = state.counters[id] or kept
     for name, value in pairs(sum) do sum[name] = value + day[name] end
+    all = all and counts_calls(day)
   end
+  if not all then sum.n = 0 end
   return sum
 end
 
