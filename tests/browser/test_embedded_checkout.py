@@ -84,6 +84,26 @@ def test_closed_and_begun_again(context: BrowserContext, world: World, stripe: L
     expect(form.get_by_text("$20.00").first).to_be_visible()
 
 
+@pytest.mark.usefixtures("app")
+def test_the_apps_own_older_stripe_is_used(
+    context: BrowserContext, world: World, stripe: LocalStripe
+):
+    page = context.new_page()
+    frame = world.open(page)
+    page.add_script_tag(url=f"{stripe.url}/stripe.js")
+    page.evaluate(
+        """() => {
+             const now = globalThis.Stripe;
+             globalThis.Stripe = (key) => ({
+               initEmbeddedCheckout: (options) => now(key).createEmbeddedCheckoutPage(options),
+             });
+           }"""
+    )
+    frame.get_by_role("button", name="Starter").click()
+    form = page.frame_locator(f'iframe[src^="{stripe.url}"]')
+    expect(form.get_by_text("$5.00").first).to_be_visible()
+
+
 def test_where_stripes_script_is_not_allowed_a_pop_up_opens_at_the_second_click(
     context: BrowserContext, world: World, stripe: LocalStripe, app: list[str]
 ):

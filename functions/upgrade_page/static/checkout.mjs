@@ -42,7 +42,10 @@ export async function mount({ script, key, secret }, host, onComplete) {
     place.remove();
   };
   try {
-    checkout = await globalThis.Stripe(key).createEmbeddedCheckoutPage({
+    // The app may have loaded a Stripe.js of its own, older than the dahlia that renamed this.
+    const stripe = globalThis.Stripe(key);
+    const begin = stripe.createEmbeddedCheckoutPage ?? stripe.initEmbeddedCheckout;
+    checkout = await begin.call(stripe, {
       fetchClientSecret: async () => secret,
       onComplete: () => {
         end();
