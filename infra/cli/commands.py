@@ -8,6 +8,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from tollkeeper_core.adapters.event_bus import EventBus
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
@@ -15,6 +16,7 @@ from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.money import format_minor, format_usd
 from tollkeeper_core.domain.record import RecordError
+from tollkeeper_core.services.book_money import BookMoney
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.count_steps import CountSteps
 from tollkeeper_core.services.export import Export
@@ -115,11 +117,14 @@ def reconcile(at: Connection, options: Namespace) -> int:
     configs = ConfigCache(at.admin, lambda: config_in_an_outage(at.source), clock)
     funnel = RedisFunnel(at.admin)
     steps = CountSteps(funnel, at.record, bus, configs, at.stage, clock, lambda _: None)
+    lists, reads = StripeLists(key, base), StripeReads(key, base)
+    books = RedisBooks(at.admin)
+    money = BookMoney(lists, reads, books, at.record, configs, at.stage, clock)
     service = build_reconcile(
         at.admin,
         at.record,
         bus,
-        (StripeLists(key, base), StripeReads(key, base)),
+        (lists, reads),
         configs,
         at.stage,
         clock,
@@ -128,15 +133,19 @@ def reconcile(at: Connection, options: Namespace) -> int:
     since_s = int(datetime.combine(options.since, datetime.min.time(), UTC).timestamp())
     with progress() as tell:
         done = service(since_s, tell)
+        booked = money(since_s, tell)
     looked_at = ", ".join(f"{n} {kind}" for kind, n in sorted(done.looked_at.items())) or "nothing"
     say(f"Looked at {looked_at}; {done.ours} of them are this stage's.")
     found = ", ".join(f"{n} {kind}" for kind, n in sorted(done.news.items()) if n)
     say(f"✓ Applied what was missing: {found}." if found else "✓ Nothing was missing.", "green")
+    say(f"✓ Booked {booked.booked} of {booked.looked_at} transactions anew.", "green")
     for problem in done.problems:
         say(f"  ! {problem}", "yellow")
     if done.problems_count > len(done.problems):
         say(f"  ! {done.problems_count - len(done.problems)} more", "yellow")
-    return 1 if done.problems_count else 0
+    for txn_id in booked.unclear:
+        say(f"  ! {txn_id}: is this stage's and names no user", "yellow")
+    return 1 if done.problems_count or booked.unclear else 0
 
 
 def revoke(at: Connection, options: Namespace) -> int:

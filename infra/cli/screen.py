@@ -31,7 +31,7 @@ _STEPS = {
         name: f"Stripe's {name}"
         for name in (
             *("sessions", "payments", "invoices", "subscriptions"),
-            *("refunds", "disputes", "warnings"),
+            *("refunds", "disputes", "warnings", "money"),
         )
     },
 }

@@ -7,7 +7,7 @@ import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import buy, client_of, types_about, until
+from tests.support.stripe_local import buy, client_of, open_session, press, types_about, until
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +73,26 @@ def test_a_refund_leaves_the_balance_and_the_fee_stays(client: stripe.StripeClie
     assert (back.type, back.amount, back.fee, back.net) == ("refund", -500, 0, -500)
     listed = client.v1.balance_transactions.list({"source": refund.id}).data
     assert [transaction.id for transaction in listed] == [back.id]
+
+
+def test_a_transaction_shows_the_refund_that_it_is_of(client: stripe.StripeClient) -> None:
+    """And of a bank debit it has the name that Stripe gives it, in the same category."""
+    session = open_session(client)
+    assert press(session, "pay-delayed").status_code == 303
+    intent: Any = client.v1.checkout.sessions.retrieve(session.id).payment_intent
+    until(lambda: client.v1.payment_intents.retrieve(intent).status == "succeeded", "the bank")
+    for paid, kind in ((intent, "payment_refund"), (buy(client).payment_intent, "refund")):
+        refund = client.v1.refunds.create({"payment_intent": paid})
+        (found,) = client.v1.balance_transactions.list(
+            {"source": refund.id, "expand": ["data.source"]}
+        ).data
+        source: Any = found.source
+        assert (found.type, found.reporting_category) == (kind, "refund")
+        assert (source.object, source.payment_intent, source.charge) == (
+            "refund",
+            paid,
+            refund.charge,
+        )
 
 
 def test_a_pending_refund_succeeds_later(server: LocalStripe, client: stripe.StripeClient) -> None:

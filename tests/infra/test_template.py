@@ -1,5 +1,6 @@
 """What must hold of the stack, read from template.yaml and from what SAM makes of it."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -356,6 +357,15 @@ def test_a_changed_parameter_and_the_clock_start_sync_config(resources: Resource
         "detail": {"name": [{"prefix": {"Fn::Sub": "/tollkeeper/${Stage}/"}}]},
     }
     assert events["Heal"]["Properties"]["Schedule"] == "rate(15 minutes)"
+
+
+def test_money_is_booked_every_hour_and_the_rest_compared_every_day(resources: Resources) -> None:
+    events = properties(resources, "ReconcileFunction")["Events"]
+
+    assert events["Daily"]["Properties"]["Schedule"] == "rate(1 day)"
+    assert "Input" not in events["Daily"]["Properties"]
+    assert events["Hourly"]["Properties"]["Schedule"] == "rate(1 hour)"
+    assert json.loads(events["Hourly"]["Properties"]["Input"]) == {"money_hours": 3}
 
 
 def test_another_layer_publishes_other_versions(translated: Resources) -> None:

@@ -22,24 +22,35 @@ def server(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalStrip
         yield running
 
 
+def buy(server: LocalStripe, metadata: dict[str, str]) -> None:
+    session = open_session(
+        client_of(server), metadata=metadata, payment_intent_data={"metadata": metadata}
+    )
+    press(session, "pay")
+
+
 def test_what_no_event_told_is_applied_and_said(stage: Stage, server: LocalStripe) -> None:
     terms = PackTerms("ada", "prm_1", "starter", 4 * 10**9, 2_000, "usd", None)
-    press(open_session(client_of(server), metadata=terms.metadata(stage.name)), "pay")
+    buy(server, terms.metadata(stage.name))
 
     code, said = stage.run("reconcile")
 
     assert code == 0, said
     assert "1 sessions" in said
     assert "Applied what was missing: 1 purchases" in said
+    assert "Booked 1 of 1 transactions anew" in said
     assert [lot.remaining_nano for lot in stage.admin.states(["ada"])[0].lots] == [4 * 10**9]
-    assert "Nothing was missing" in stage.run("reconcile")[1]
+    said = stage.run("reconcile")[1]
+    assert "Nothing was missing" in said
+    assert "Booked 0 of 1" in said
     assert stage.run("verify")[0] == 0
 
 
 def test_what_cannot_be_applied_is_told(stage: Stage, server: LocalStripe) -> None:
-    press(open_session(client_of(server), metadata={"tollkeeper": stage.name}), "pay")
+    buy(server, {"tollkeeper": stage.name})
     code, said = stage.run("reconcile")
     assert (code, "metadata" in said) == (1, True)
+    assert "is this stage's and names no user" in said
 
 
 def test_a_stripe_that_is_away_or_not_set_up_is_said(

@@ -1,6 +1,7 @@
 """Every webhook lost: Stripe's own lists bring the ledger to what it should be, once."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,13 +11,16 @@ import pytest
 import stripe
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.fold import UserState
+from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.purchases import PurchaseLookupError
+from tollkeeper_core.services.book_money import Booked, BookMoney
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.reconcile import Reconciled, build_reconcile
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
@@ -71,6 +75,15 @@ class Deaf:
             lambda: clock() + later_ms,
             [].extend,
         )
+        return service(clock() // 1000 - DAY_S, lambda *_: None)
+
+    def book_money(self) -> Booked:
+        stripe = (
+            StripeLists(self.server.secret_key, self.server.url),
+            StripeReads(self.server.secret_key, self.server.url),
+        )
+        books = RedisBooks(self.admin)
+        service = BookMoney(*stripe, books, self.archive, self.configs, STAGE, clock)
         return service(clock() // 1000 - DAY_S, lambda *_: None)
 
     def hear_everything(self) -> None:
@@ -142,6 +155,38 @@ def test_what_was_lost_is_applied_once(shop: Deaf) -> None:
     shop.hear_everything()
     assert shop.lots == {refunded: (3 * 10**9, False), open_: (4 * 10**9, True)}
     assert shop.state.owed_nano == before.owed_nano == 0
+
+
+def test_money_is_booked_to_the_cent(shop: Deaf) -> None:
+    """Packs, a plan, a refund, a dispute that was lost, one won: the sums are Stripe's own."""
+    from tests.support.stripe_local import open_session
+
+    live(shop)
+    press(open_session(shop.client), "pay")  # the owner's own product: 5.00, of which 0.45 are fees
+    won = shop.buy("prm_w", "pack", "starter").payment_intent
+    charge = shop.client.v1.payment_intents.retrieve(won).latest_charge
+    shop.press(f"charges/{charge}/dispute")
+    dispute = next(d for d in shop.client.v1.disputes.list().data if d.payment_intent == won)
+    shop.press(f"disputes/{dispute.id}/win")
+
+    done = shop.book_money()
+
+    listed = shop.client.v1.balance_transactions.list({"limit": 100}).data
+    assert (done.looked_at, done.booked, done.unclear) == (len(listed), len(listed) - 1, [])
+    charged = [one for one in listed if one.reporting_category == "charge"]
+    given_back = [-one.amount for one in listed if one.reporting_category != "charge"]
+    assert sorted(given_back) == [-500, 125, 500, 500, 500]
+    months = {f"m:{rfc3339(clock() - n * DAY_S * 1000)[:7]}" for n in (0, 1)}
+    found = Counter[str]()
+    for entry in RedisBooks(shop.admin).entries(sorted(months)):
+        assert (entry.user_id, entry.of) == ("ada", "usd")
+        found[entry.kind] += entry.amount
+    assert found == {
+        "paid": sum(one.amount for one in charged) - 500,
+        "refunded": sum(given_back),
+        "fee": sum(one.fee for one in listed) - 45,
+    }
+    assert shop.book_money().booked == 0
 
 
 def test_what_was_heard_is_no_news(shop: Deaf) -> None:

@@ -32,7 +32,9 @@ def create_refund(
             fields=fields,
         )
     )
-    refund["balance_transaction"] = _book(account, refund, -taken, "refund")
+    card = charge["payment_method_details"]["type"] == "card"
+    kind = "refund" if card else "payment_refund"
+    refund["balance_transaction"] = _book(account, refund, -taken, kind, "refund")
     before = account.snapshot(charge)
     _sum_up(charge, taken)
     emit(account, "refund.created", refund, cause=cause)
@@ -89,17 +91,17 @@ def _sum_up(charge: Json, amount: int) -> None:
     charge["refunded"] = charge["amount_refunded"] >= charge["amount"]
 
 
-def _book(account: Account, refund: Json, amount: int, kind: str) -> str:
+def _book(account: Account, refund: Json, amount: int, kind: str, category: str) -> str:
     booked = account.add(
         balance.transaction(
             account,
             kind=kind,
-            category=kind,
+            category=category,
             amount=amount,
             fee=0,
             currency=refund["currency"],
             source=refund["id"],
-            description=kind.replace("_", " ").upper(),
+            description=category.replace("_", " ").upper(),
         )
     )
     booked_id: str = booked["id"]
@@ -120,11 +122,11 @@ def settle(account: Account, arguments: Json) -> None:
 
 def fail_refund(account: Account, refund: Json) -> None:
     """The bank returns the money of a refund: it is the merchant's again."""
-    before = account.snapshot(refund)
+    before, kind = account.snapshot(refund), "refund_failure"
     charge = account.get("charge", refund["charge"])
     charged_before = account.snapshot(charge)
     refund |= {
-        "failure_balance_transaction": _book(account, refund, refund["amount"], "refund_failure"),
+        "failure_balance_transaction": _book(account, refund, refund["amount"], kind, kind),
         "failure_reason": "expired_or_canceled_card",
         "status": "failed",
     }

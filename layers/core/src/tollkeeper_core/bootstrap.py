@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
     from tollkeeper_core.domain.funnel import TellSteps
     from tollkeeper_core.services.auto_top_up import AutoTopUp
+    from tollkeeper_core.services.book_money import BookMoney
     from tollkeeper_core.services.check import Check, Count
     from tollkeeper_core.services.count_steps import CountSteps
     from tollkeeper_core.services.reconcile import Reconcile
@@ -199,6 +200,20 @@ def reconcile() -> "Reconcile":
         clock,
         count_steps(count),
     )
+
+
+def book_money() -> "BookMoney":
+    """For reconcile, made anew at each run."""
+    from tollkeeper_core.adapters.redis_books import RedisBooks
+    from tollkeeper_core.adapters.stripe_lists import StripeLists
+    from tollkeeper_core.adapters.stripe_reads import StripeReads
+    from tollkeeper_core.services.book_money import BookMoney
+
+    key, base = _secret("stripe_secret_key", _slot()), settings().stripe_api_base or None
+    store = _patient_store()
+    stripe = (StripeLists(key, base), StripeReads(key, base))
+    configs = _configs_of(store)
+    return BookMoney(*stripe, RedisBooks(store), _archive(), configs, _stage(), clock)
 
 
 def upgrade_service() -> "UpgradeService":

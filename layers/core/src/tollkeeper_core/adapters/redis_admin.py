@@ -109,7 +109,7 @@ class RedisAdmin(RedisStore):
             pairs = [text for fields in hashes for pair in fields.items() for text in pair]
             first = [str(_idle_s(state, now_ms)), *counts, state.customer_id or "", _top_up(state)]
             calls.append((code, names, [*first, *pairs]))
-        for answer in self.run_many(calls) if calls else []:
+        for answer in self.run_many(calls):
             if answer == 0:
                 raise RecordError(
                     "A configuration was published while the state was being rebuilt: "
@@ -118,9 +118,11 @@ class RedisAdmin(RedisStore):
             if answer != 1:
                 raise RecordError(f"Redis refused a user's state: {answer}")
 
-    def restore_books(self, entries: Sequence[Entry], now_ms: int) -> None:
+    def restore_books(
+        self, entries: Sequence[Entry], booked: Sequence[tuple[str, str]], now_ms: int
+    ) -> None:
         """See record.LedgerAdmin."""
-        RedisBooks(self).restore(entries, now_ms)
+        RedisBooks(self).restore(entries, booked, now_ms)
 
     def may_be_gone(self, state: UserState, now_ms: int) -> bool:
         """See record.LedgerAdmin."""

@@ -6,14 +6,22 @@ from datetime import UTC, datetime
 
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.books import Entry
+from tollkeeper_core.adapters.scripts import Script, script
+from tollkeeper_core.domain.books import Entry, entry_of
+from tollkeeper_core.domain.ledger import LedgerUnavailableError, NothingPublishedError
+from tollkeeper_core.domain.postings import money_postings
+from tollkeeper_core.domain.transactions import Movement, Transaction
 
 #: Fields of one answer, about: some hundred kilobytes.
 _CHUNK = 5_000
 
 
+#: In place of what was told of a transaction, once that is on record.
+ON_RECORD = ""
+
+
 class RedisBooks:
-    """Implements books.BooksSource over a store's connection."""
+    """Implements books.BooksSource and transactions.MoneyBooks over a store's connection."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
@@ -32,8 +40,40 @@ class RedisBooks:
             for field, amount in found.items():
                 yield Entry.of_field(month, field, int(amount))
 
-    def restore(self, entries: Sequence[Entry], now_ms: int) -> None:
-        """See record.LedgerAdmin.restore_books. One request."""
+    def on_record(self, transactions: Sequence[Transaction]) -> set[str]:
+        """See transactions.MoneyBooks."""
+        months: defaultdict[str, list[str]] = defaultdict(list)
+        for transaction in transactions:
+            months[transaction.month].append(transaction.id)
+        asked = [(keys.money(month), ids) for month, ids in months.items()]
+        return {
+            txn_id
+            for (_, ids), found in zip(asked, self._store.fields(asked), strict=True)
+            for txn_id, word in zip(ids, found, strict=True)
+            if word == ON_RECORD
+        }
+
+    def book(self, movements: Sequence[Movement]) -> list[Movement | None]:
+        """See transactions.MoneyBooks."""
+        answers = self._store.run_many([_call(movement) for movement in movements])
+        return [
+            _told(movement, answer) for movement, answer in zip(movements, answers, strict=True)
+        ]
+
+    def recorded(self, months_and_ids: Sequence[tuple[str, str]]) -> None:
+        """See transactions.MoneyBooks. One request."""
+        months: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        for month, txn_id in months_and_ids:
+            months[month][txn_id] = ON_RECORD
+        self._store.write_hashes(
+            [(keys.money(month), fields, keys.BOOKS_S) for month, fields in months.items()]
+        )
+
+    def restore(
+        self, entries: Sequence[Entry], booked: Sequence[tuple[str, str]], now_ms: int
+    ) -> None:
+        """See record.LedgerAdmin.restore_books. Two requests."""
+        self.recorded([one for one in booked if _left_s(one[0], now_ms) > 0])
         months: defaultdict[str, dict[str, str]] = defaultdict(dict)
         for entry in entries:
             if _left_s(entry.month, now_ms) > 0:
@@ -41,6 +81,29 @@ class RedisBooks:
         self._store.write_hashes(
             [(keys.books(m), fields, _left_s(m, now_ms)) for m, fields in months.items()]
         )
+
+
+def _call(movement: Movement) -> tuple[Script, list[str], list[str]]:
+    names = [keys.CONFIG, keys.money(movement.utc_month), keys.books(movement.period_ids[2])]
+    amounts = [
+        text
+        for posting in money_postings(movement)
+        if (entry := entry_of(posting)) is not None
+        for text in (entry.field, str(entry.amount))
+    ]
+    head = [movement.txn_id, movement.word(), str(keys.BOOKS_S)]
+    return script("book"), names, [*head, *amounts]
+
+
+def _told(movement: Movement, answer: object) -> Movement | None:
+    if answer == -1:
+        raise NothingPublishedError
+    if answer == ON_RECORD:
+        return None
+    try:
+        return Movement.of_word(str(answer))
+    except ValueError:  # an error in place of an answer
+        raise LedgerUnavailableError(f"book {movement.txn_id}: {answer}") from None
 
 
 def _left_s(month: str, now_ms: int) -> int:

@@ -21,8 +21,6 @@ class RedisFunnel:
 
     def count_steps(self, steps: Sequence[tuple[Step, Periods]]) -> list[Counted]:
         """See funnel.FunnelStore: one script a step, one request for all of them."""
-        if not steps:
-            return []
         answers = self._store.run_many(
             [
                 (

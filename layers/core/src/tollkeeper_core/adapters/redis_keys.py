@@ -20,6 +20,7 @@ key                            type       what, and its life
 ``tk:{u}:topup``               string     the automatic top-up that they agreed to; for ever
 ``tk:funnel:<period>``         hash       counted steps and users, nobody's name; 800 days
 ``tk:books:<month>``           hash       what each user cost and brought in; 800 days
+``tk:money:<month>``           hash       Stripe's transactions that are in the books; 800 days
 =============================  =========  =======================================================
 
 ``{u}`` is the percent-encoded user id in braces: the hash tag that keeps one user on one shard.
@@ -36,7 +37,7 @@ REBUILD = "tk:rebuild"
 ALL_USERS = "tk:{*"
 ALL_STATES = "tk:{*}"
 #: What a rebuild writes: users, and the owner's books.
-ALL_REBUILT = "tk:[{b]*"
+ALL_REBUILT = "tk:[{bm]*"
 
 DAY_S = 86_400
 #: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.
@@ -122,6 +123,15 @@ def funnel(period_id: str) -> str:
 def books(month_id: str) -> str:
     """What was spent and paid in a month: ``cost|<tier>|<user>`` and the like (domain/books.py)."""
     return f"{BOOKS}{month_id}"
+
+
+def money(month: str) -> str:
+    """Transactions of a UTC month (``2026-11``) by id: what was told of each, "" once on record.
+
+    Nobody's name is in it for longer than that takes: it outlives a user who is forgotten, so that
+    their money, which stays in the books, is not counted once more.
+    """
+    return f"tk:money:{month}"
 
 
 def customer(user_id: str) -> str:

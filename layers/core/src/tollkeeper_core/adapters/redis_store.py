@@ -284,6 +284,8 @@ class RedisStore:
 
     def run_many(self, calls: Sequence[_Call]) -> list[Any]:
         """Scripts in one request: an answer for each, in order, or the text of its error."""
+        if not calls:
+            return []
         pipeline = self._client.pipeline()
         for code, names, arguments in calls:
             pipeline.evalsha(code.sha1, names, arguments)
@@ -311,6 +313,13 @@ class RedisStore:
         for name in names:
             pipeline.hgetall(name)
         return [found or {} for found in self._ask(pipeline.exec)] if names else []
+
+    def fields(self, those: Sequence[tuple[str, Sequence[str]]]) -> list[list[str | None]]:
+        """Some fields of some hashes, in one request."""
+        pipeline = self._client.pipeline()
+        for name, wanted in those:
+            pipeline.hmget(name, *wanted)
+        return list(self._ask(pipeline.exec)) if those else []
 
     def write_hashes(self, those: Sequence[tuple[str, dict[str, str], int]]) -> None:
         """Fields of hashes and the seconds that these live, in one request."""

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 #: These decide nothing about a user's state.
-_ALONE = ("customer", "publish", "restore", "step")
+_ALONE = ("book", "customer", "publish", "restore", "step")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tollkeeper_core.adapters.stripe_client import make_client, raising
 from tollkeeper_core.domain.purchases import Happened, PurchaseLookupError
+from tollkeeper_core.domain.transactions import CATEGORIES, Transaction
 
 if TYPE_CHECKING:
     from stripe import StripeClient
@@ -31,7 +32,10 @@ _LATER_S = {
 
 @dataclass(frozen=True)
 class StripeLists:
-    """Implements domain.purchases.Happenings. ``api_base``: where the local Stripe is."""
+    """Implements purchases.Happenings and transactions.TransactionSource.
+
+    ``api_base``: where the local Stripe is.
+    """
 
     secret_key: str
     api_base: str | None = None
@@ -80,6 +84,14 @@ class StripeLists:
         lists = (sessions, payments, invoices, subscriptions, refunds, disputes, warnings)
         return {list_.__name__: list_ for list_ in lists}
 
+    def transactions(self, since_s: int) -> Iterator[Transaction]:
+        """See transactions.TransactionSource."""
+        params = {"created": {"gte": since_s}, "expand": ["data.source"], "limit": _PAGE}
+        for one in _all(self._client.v1.balance_transactions.list, params):
+            source = one.get("source")
+            if one["reporting_category"] in CATEGORIES and isinstance(source, Mapping):
+                yield _transaction(one, source)
+
     @cached_property
     def _client(self) -> "StripeClient":
         return make_client(self.secret_key, self.api_base, _TIMEOUT_S, _RETRIES)
@@ -90,6 +102,23 @@ def _all(list_: Callable[[Any], Any], params: Mapping[str, Any]) -> Iterator[dic
     with raising(PurchaseLookupError):
         for one in list_(params).auto_paging_iter():
             yield one.to_dict()
+
+
+def _transaction(one: Mapping[str, Any], source: Mapping[str, Any]) -> Transaction:
+    """Of a charge, a refund or a dispute: the last two name their charge and no purchase."""
+    is_charge = source["object"] == "charge"
+    return Transaction(
+        id=one["id"],
+        category=one["reporting_category"],
+        source_id=source["id"],
+        amount_minor=one["amount"],
+        fee_minor=one["fee"],
+        currency=one["currency"],
+        created_s=one["created"],
+        metadata=(source.get("metadata") or {}) if is_charge else {},
+        payment_intent_id=source.get("payment_intent"),
+        charge_id=source["id"] if is_charge else source.get("charge"),
+    )
 
 
 def _paid_s(session: Mapping[str, Any]) -> int:

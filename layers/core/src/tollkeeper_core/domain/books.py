@@ -55,9 +55,22 @@ class BooksSource(Protocol):
         ...
 
 
+#: What a line on one of a user's accounts adds to, and with which sign.
+_OF_MONEY = {
+    "received": (EntryKind.PAID, 1),
+    "returned": (EntryKind.REFUNDED, -1),
+    "fees": (EntryKind.FEE, -1),
+}
+
+
 def entry_of(line: Posting) -> Entry | None:
     """What a line of the record adds to the books."""
     if line.kind == "settle" and line.asset == NANO_USD and line.account.endswith(":usage"):
         month = line.period_ids[2]
         return Entry(month, EntryKind.COST, line.terms["tier"], line.user_id, line.amount)
+    if line.kind == "money" and line.amount:
+        kind, sign = _OF_MONEY.get(line.account.rpartition(":")[2], (None, 0))
+        if kind is not None:
+            currency = line.asset.removesuffix("_minor")
+            return Entry(line.period_ids[2], kind, currency, line.user_id, sign * line.amount)
     return None

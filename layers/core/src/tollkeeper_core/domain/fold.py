@@ -13,6 +13,7 @@ from typing import Any
 from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
+from tollkeeper_core.domain.transactions import utc_month
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,7 @@ class UserFold:
     cutoffs: tuple[str, str, str]
     problems: list[str] = field(default_factory=list)
     _books: Counter[tuple[str, EntryKind, str]] = field(default_factory=Counter)
+    _transactions: list[tuple[str, str]] = field(default_factory=list)
     _state: UserState = field(init=False)
     _lots_nano: dict[str, int] = field(default_factory=dict, init=False)
     _said: tuple[int, str, str] = field(default=(0, "", ""), init=False)
@@ -210,6 +212,10 @@ class UserFold:
             Entry(month, kind, of, self.user_id, amount)
             for (month, kind, of), amount in self._books.items()
         ]
+
+    def transactions(self) -> list[tuple[str, str]]:
+        """Stripe's that are in the books: UTC month and id."""
+        return self._transactions
 
     def result(self) -> UserState:
         """The state after all that was added."""
@@ -257,6 +263,8 @@ class UserFold:
             self._add_claim(_claimed(line, lines))
         elif line.kind == "customer":
             self._customer = max(self._customer, (line.at_ms, terms["customer_id"]))
+        elif line.kind == "money":
+            self._transactions.append((utc_month(line.at_ms // 1000), terms["txn_id"]))
         elif line.kind == "topup":
             if state.top_up is None or _newer(terms, state.top_up):
                 state.top_up = terms

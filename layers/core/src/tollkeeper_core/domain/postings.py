@@ -17,6 +17,10 @@ Accounts (``u`` is the user's id, percent-encoded, so that no two names can run 
 ``expired``              what lots lost at their expiry (rises)
 ``user:u:paid``          what the user paid (grows) and got back (falls), in minor units
 ``cash``                 the other side of it
+``user:u:received``      what Stripe charged the user, in minor units of what it pays out in
+``user:u:returned``      what it gave back or the bank took (falls), and what came back of that
+``user:u:fees``          what Stripe kept for it (falls)
+``stripe``               the other side: the balance there
 =======================  ================================================================
 
 What a rebuild needs beside the amounts is in a set's ``terms``, which stand on the one line of the
@@ -32,6 +36,7 @@ from urllib.parse import quote
 
 from tollkeeper_core.domain.ledger import Claimed, Granted, Settlement, SubscriptionState
 from tollkeeper_core.domain.top_ups import SENT, TopUp
+from tollkeeper_core.domain.transactions import CHARGE, Movement
 
 NANO_USD = "usd_nano"
 
@@ -40,10 +45,11 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
-    ``kind``: settle, expire, grant, claim, subscription, customer, topup.
+    ``kind``: settle, expire, grant, claim, subscription, customer, topup, money.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
-    ``period_ids``: day, week and month of a call (empty for anything else). ``at_ms``: when it was
-    decided. ``terms``: what the amounts do not say (a lot's price and expiry, an overrun).
+    ``period_ids``: day, week and month of a call or of money (empty for anything else).
+    ``at_ms``: when it was decided. ``terms``: what the amounts do not say (a lot's price and
+    expiry, an overrun).
     """
 
     id: str
@@ -102,6 +108,8 @@ class Posting:
         )
 
 
+#: Sets whose terms say something though nothing moves.
+_TOLD_AT_0 = ("claim", "money")
 _NO_PERIODS = ("", "", "")
 _Line = tuple[str, str, int, dict[str, Any]]
 
@@ -238,6 +246,19 @@ def top_up_postings(user_id: str, top_up: TopUp) -> list[Posting]:
     return _set(set_id, "topup", user_id, at_ms, lines)
 
 
+def money_postings(m: Movement) -> list[Posting]:
+    """The set of one transaction at Stripe, in the currency that it pays out in."""
+    user, minor = f"user:{_part(m.user_id)}", f"{m.currency}_minor"
+    terms = {"txn_id": m.txn_id, "source_id": m.source_id, "category": m.category}
+    account = "received" if m.category == CHARGE else "returned"
+    lines: list[_Line] = [
+        (f"{user}:{account}", minor, m.amount_minor, terms),
+        (f"{user}:fees", minor, -m.fee_minor, {}),
+        ("stripe", minor, m.fee_minor - m.amount_minor, {}),
+    ]
+    return _set(f"money:{m.txn_id}", "money", m.user_id, m.at_ms, lines, m.period_ids)
+
+
 def _part(name: str) -> str:
     return quote(name, safe="@")
 
@@ -265,5 +286,5 @@ def _set(
             terms=terms,
         )
         for n, (account, asset, amount, terms) in enumerate(lines)
-        if amount or len(lines) == 1 or (kind == "claim" and terms)
+        if amount or len(lines) == 1 or (kind in _TOLD_AT_0 and terms)
     ]

@@ -183,8 +183,12 @@ class LedgerAdmin(Protocol):
         """
         ...
 
-    def restore_books(self, entries: Sequence[Entry], now_ms: int) -> None:
-        """Write entries of the books as they are here; those of months long past are left out."""
+    def restore_books(
+        self, entries: Sequence[Entry], booked: Sequence[tuple[str, str]], now_ms: int
+    ) -> None:
+        """Write entries of the books as they are here, and which transactions (UTC month, id) are
+        in them; those of months long past are left out.
+        """
         ...
 
     def may_be_gone(self, state: UserState, now_ms: int) -> bool:

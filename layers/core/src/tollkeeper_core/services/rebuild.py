@@ -113,7 +113,12 @@ class Rebuild:
         now_ms, done = self.clock(), 0
         for batch in all_users(bench):
             folds = [self._fold(bench, user_id, now_ms, rebuilt) for user_id in batch]
-            self.admin.restore_books([entry for fold in folds for entry in fold.books()], now_ms)
+            self.admin.restore_books(
+                [entry for fold in folds for entry in fold.books()],
+                # A forgotten user's have other names by now, which Stripe never says.
+                [t for f in folds if not is_forgotten(f.user_id) for t in f.transactions()],
+                now_ms,
+            )
             states = [
                 state
                 for fold in folds
