@@ -146,6 +146,10 @@ deploy: $(VENV)/.local .venv-sam/.done ## Guide from an empty AWS account to a m
 smoke: $(VENV)/.local ## Live through the main job on a deployed stack (ARGS="--stage prod")
 	@$(BIN)/python -m infra.setup.smoke $(ARGS)
 
+.PHONY: remove
+remove: $(VENV)/.local .venv-sam/.done ## Take a stage out of the account again; the archive stays
+	@$(BIN)/python -m infra.setup.remove $(ARGS)
+
 # A link to a page or heading that is not there is an error.
 SITE = .venv-docs/bin/sphinx-build -n -W --keep-going -q -b html docs build/docs
 

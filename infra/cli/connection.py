@@ -4,15 +4,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config as BotoConfig
-from botocore.exceptions import ClientError
 from tollkeeper_core.adapters.parameter_store import ParameterStore
 from tollkeeper_core.adapters.record import READERS, S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.domain.record import RecordError
+
+from infra.setup.archive_bucket import archive_buckets
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
 
 #: Nobody waits for a single answer here, and a batch of users is more work than a check.
 _REDIS_DEADLINE_S = 30.0
@@ -49,7 +54,11 @@ def connect(stage: str, region: str | None, bucket: str | None) -> Iterator[Conn
             "is this the stage, the region and the account? (make deploy writes it.)"
         )
     s3 = session.client("s3", config=BotoConfig(max_pool_connections=READERS))
-    archive = bucket or os.environ.get("ARCHIVE_BUCKET") or _bucket(session, stage)
+    archive = (
+        bucket
+        or os.environ.get("ARCHIVE_BUCKET")
+        or _bucket(session.client("cloudformation"), s3, stage)
+    )
     redis = LeanRedis(secrets[_URL], secrets[_TOKEN], _REDIS_DEADLINE_S)
     with redis:
         yield Connection(
@@ -57,24 +66,9 @@ def connect(stage: str, region: str | None, bucket: str | None) -> Iterator[Conn
         )
 
 
-def _bucket(session: boto3.Session, stage: str) -> str:
+def _bucket(cloudformation: Any, s3: "S3Client", stage: str) -> str:
     """What the stack says; without one (the local cloud), the bucket that is named like it."""
-    stack = f"tollkeeper-{stage}"
-    try:
-        found = session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":
-            raise
-    else:
-        for output in found.get("Outputs", ()):
-            if output.get("OutputKey") == "ArchiveBucketName":
-                return str(output["OutputValue"])
-    named = f"{stack}-archivebucket"
-    buckets = [
-        bucket["Name"]
-        for bucket in session.client("s3").list_buckets(Prefix=named)["Buckets"]
-        if bucket["Name"] == named or bucket["Name"].startswith(f"{named}-")
-    ]
+    buckets = archive_buckets(cloudformation, s3, f"tollkeeper-{stage}")
     if len(buckets) != 1:
         several = f"there are several: {', '.join(buckets)}" if buckets else "there is none"
         raise RecordError(f"Which bucket is the archive of {stage}? {several}. Give --bucket.")

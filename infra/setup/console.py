@@ -65,3 +65,15 @@ class Console:
         if not self.interactive:
             return True
         return input(f"  {question} [Y/n]: ").strip().lower() in {"", "y", "yes"}
+
+    def confirm_by_typing(self, word: str, given: str | None) -> None:
+        """Go on only if ``word`` is typed, or was ``given`` on the command line.
+
+        For what cannot be taken back: an empty answer is a no. Raises SetupError.
+        """
+        if given is None and self.interactive:
+            given = input(f"  Type {word} to go on: ").strip()
+        elif given is None:
+            raise SetupError(f"Nothing was changed. Give --confirm {word}: there is nobody to ask.")
+        if given != word:
+            raise SetupError(f"Nothing was changed: {given!r} is not {word!r}.")

@@ -234,16 +234,22 @@ class Guide:
 
 def open_guide(console: Console, options: Options, root: Path) -> Guide:
     """Ask where Tollkeeper shall live, and see whether AWS lets us in. Raises SetupError."""
+    stack = locate(console, root, options.stage, options.region)
+    return Guide(console, stack, boto3.client("ssm", region_name=stack.region))
+
+
+def locate(console: Console, root: Path, stage: str | None, region: str | None) -> Stack:
+    """Ask for what is not given, and see whether AWS lets us in. Raises SetupError."""
     console.step(
         "Where",
         "A stage is one installation with its own stack, configuration and balances.",
     )
     stages = known_stages(root)
     known = stages[0] if len(stages) == 1 else "dev"
-    stage = options.stage or console.ask("Stage", "TOLLKEEPER_STAGE", default=known)
+    stage = stage or console.ask("Stage", "TOLLKEEPER_STAGE", default=known)
     if not STAGE.fullmatch(stage):
         raise SetupError("A stage is 1 to 20 lower-case letters, digits and hyphens.")
-    region = options.region or console.ask(
+    region = region or console.ask(
         "AWS region",
         "AWS_REGION",
         default=recall(root, stage).region or boto3.Session().region_name,
@@ -252,7 +258,7 @@ def open_guide(console: Console, options: Options, root: Path) -> Guide:
     console.done(f"AWS account {account}, region {region}, stage {stage}.")
     if not console.confirm("Go on there?"):
         raise SetupError("Nothing was changed. AWS_PROFILE chooses another account.")
-    return Guide(console, Stack(root, stage, region), boto3.client("ssm", region_name=region))
+    return Stack(root, stage, region)
 
 
 def _account(region: str) -> str:

@@ -31,6 +31,11 @@ def remember(root: Path, stage: str, answers: Remembered) -> None:
     path.write_text(json.dumps(asdict(answers), indent=2) + "\n")
 
 
+def forget(root: Path, stage: str) -> None:
+    """Remember nothing more of a stage."""
+    _path(root, stage).unlink(missing_ok=True)
+
+
 def known_stages(root: Path) -> list[str]:
     """The stages that were set up from this folder."""
     return sorted(path.stem for path in (root / FOLDER).glob("*.json"))

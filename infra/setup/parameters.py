@@ -6,7 +6,7 @@ has none, and a secret only when the value is another one than the stored.
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONFIG_DIR = Path(__file__).parents[1] / "config"
 # A folder of the configuration and of the path in SSM, and the field of Config that takes it.
 GROUPS = ("tiers", "packs", "plans")
-# GetParameters takes ten names at most.
+# GetParameters and DeleteParameters take ten names at most.
 NAMES_PER_REQUEST = 10
 
 Json = dict[str, Any]
@@ -130,6 +130,35 @@ def read_secrets(ssm: "SSMClient", prefix: str, names: Iterable[str]) -> dict[st
         answer = ssm.get_parameters(Names=batch, WithDecryption=True)
         found |= {paths[entry["Name"]]: entry["Value"] for entry in answer["Parameters"]}
     return found
+
+
+def all_names(ssm: "SSMClient", prefix: str) -> list[str]:
+    """The full names of every parameter of the stage, secrets too."""
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=prefix, Recursive=True)
+    return sorted(entry["Name"] for page in pages for entry in page["Parameters"])
+
+
+def save_configuration(ssm: "SSMClient", prefix: str, folder: Path) -> list[str]:
+    """Write the stored configuration into a folder laid out as infra/config; answer the names.
+
+    Secrets are left out.
+    """
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(Path=prefix, Recursive=True)
+    saved: list[str] = []
+    for entry in (entry for page in pages for entry in page["Parameters"]):
+        name = entry["Name"].removeprefix(f"{prefix}/")
+        if entry["Type"] == "String":
+            target = folder / f"{name}.json"
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            target.write_text(entry["Value"] + "\n", "utf-8")
+            saved.append(name)
+    return saved
+
+
+def delete_parameters(ssm: "SSMClient", names: Sequence[str]) -> None:
+    """Delete parameters by their full names; one that is gone already is no matter."""
+    for start in range(0, len(names), NAMES_PER_REQUEST):
+        ssm.delete_parameters(Names=list(names[start : start + NAMES_PER_REQUEST]))
 
 
 def stored_names(ssm: "SSMClient", prefix: str, names: Iterable[str]) -> set[str]:

@@ -5,13 +5,22 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 
 from infra.setup.errors import SetupError
+
+#: An output, and what waits in that queue.
+_QUEUES = {
+    "UsageQueueUrl": "reported usage that is not settled",
+    "UsageDeadLetterQueueUrl": "usage that could not be settled",
+    "TopUpDeadLetterQueueUrl": "automatic top-ups that could not be worked on",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +31,7 @@ class Outputs:
     webhook_url: str | None = None
     upgrade_page_url: str | None = None
     sync_config_function: str | None = None
+    queues: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +64,40 @@ class Stack:
             arguments += ["--tags", f"project=tollkeeper stage={self.stage}"]
         self._sam("deploy", *arguments)
 
-    def outputs(self) -> Outputs:
-        """Read the stack's outputs; all None when there is no stack."""
+    def delete(self) -> None:
+        """Run ``sam delete``, which waits for the end; nothing to do where there is no stack.
+
+        What the template retains stays: the archive's bucket. Raises SetupError.
+        """
+        if self.describe() is None:
+            return
+        self._sam("delete", "--no-prompts", "--stack-name", self.name, "--region", self.region)
+        if stack := self.describe():
+            why = stack.get("StackStatusReason", "CloudFormation's console tells more.")
+            raise SetupError(f"{self.name} is still there ({stack['StackStatus']}): {why}")
+
+    def describe(self) -> dict[str, Any] | None:
+        """What CloudFormation says of the stack; None when there is none."""
         client = boto3.client("cloudformation", region_name=self.region)
         try:
-            stack = client.describe_stacks(StackName=self.name)["Stacks"][0]
+            found: dict[str, Any] = client.describe_stacks(StackName=self.name)["Stacks"][0]
         except ClientError as error:
             if error.response["Error"]["Code"] == "ValidationError":
-                return Outputs()
+                return None
             raise
-        values = {entry["OutputKey"]: entry["OutputValue"] for entry in stack.get("Outputs", [])}
+        return found
+
+    def outputs(self) -> Outputs:
+        """Read the stack's outputs; all None when there is no stack."""
+        described = self.describe()
+        listed = described.get("Outputs", []) if described else []
+        values = {entry["OutputKey"]: entry["OutputValue"] for entry in listed}
         return Outputs(
             api_url=values.get("InterceptUrl"),
             webhook_url=values.get("StripeWebhookUrl"),
             upgrade_page_url=values.get("UpgradePageUrl"),
             sync_config_function=values.get("SyncConfigFunctionName"),
+            queues={name: values[key] for key, name in _QUEUES.items() if key in values},
         )
 
     def _sam(self, *arguments: str) -> None:

@@ -62,6 +62,18 @@ def replace_webhook(client: stripe.StripeClient, url: str) -> str:
     return _replace(client, url, [e for e in _endpoints(client) if e.url == url])
 
 
+def disable_webhook(client: stripe.StripeClient, url: str) -> list[str]:
+    """Have Stripe send no more events to ``url``; answer the endpoints' ids. It stays in the list.
+
+    ``register_webhook`` enables it again. Raises stripe.StripeError.
+    """
+    found = [endpoint for endpoint in _endpoints(client) if endpoint.url == url]
+    for endpoint in found:
+        if endpoint.status == "enabled":
+            client.v1.webhook_endpoints.update(endpoint.id, {"disabled": True})
+    return [endpoint.id for endpoint in found]
+
+
 def _replace(client: stripe.StripeClient, url: str, old: list[stripe.WebhookEndpoint]) -> str:
     # The new one first: no event falls between the two, and one that reaches both is applied once.
     secret = _create(client, url)
