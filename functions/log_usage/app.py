@@ -58,6 +58,8 @@ def _outcomes(bodies: Mapping[str, str]) -> dict[str, object]:
         settled = bootstrap.settle_usage(count)(list(usage.values()))
         if any(isinstance(outcome, Settlement) and outcome.crossed for outcome in settled):
             settled = bootstrap.tell_crossings()(settled)
+        if any(isinstance(outcome, Settlement) and outcome.begun for outcome in settled):
+            bootstrap.tell_first_uses(count)(settled)
         outcomes |= zip(usage, settled, strict=True)
     if steps:
         counted = bootstrap.count_steps(count).messages(list(steps.values()))

@@ -26,6 +26,7 @@ _SHORT = {
     StepKind.OPTION_CLICKED: "clicked",
     StepKind.CHECKOUT_OPENED: "opened",
     StepKind.PAID: "paid",
+    StepKind.CREDITS_USED: "used",
     StepKind.EXPIRED: "expired",
 }
 _BAR = 40

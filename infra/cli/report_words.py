@@ -13,6 +13,7 @@ LABELS = {
     StepKind.OPTION_CLICKED: "option clicked",
     StepKind.CHECKOUT_OPENED: "checkout opened",
     StepKind.PAID: "paid",
+    StepKind.CREDITS_USED: "credits used",
     StepKind.EXPIRED: "checkout expired",
 }
 

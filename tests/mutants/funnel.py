@@ -1,6 +1,6 @@
 """Bugs in the funnel: counted twice, not on record, in the wrong row."""
 
-from tests.mutants.mutant import FUNNEL, FUNNEL_STEPS, Mutant
+from tests.mutants.mutant import FIRST_USES, FORGET, FUNNEL, FUNNEL_STEPS, PROPERTY, Mutant
 
 _SCRIPT = "tollkeeper_core/lua/step.lua"
 _SERVICE = "tollkeeper_core/services/count_steps.py"
@@ -85,5 +85,45 @@ FUNNEL_MUTANTS = (
         find="        if found.state is not PromptState.PAID:\n            self.tell(",
         replace="        if found.state is not None:\n            self.tell(",
         tests=(FUNNEL_STEPS,),
+    ),
+    Mutant(
+        name="step-every-use-is-the-first",
+        harm="Each call that credits pay for is told as the first, for months.",
+        file="tollkeeper_core/lua/settle.lua",
+        find="local begun = take_unused(state, used)",
+        replace="local begun = take_unused({ unused = state.unused }, used)",
+        tests=(FIRST_USES, PROPERTY),
+    ),
+    Mutant(
+        name="step-top-up-is-used-as-a-purchase",
+        harm="The use of what a prompt sold is told where no prompt sold it.",
+        file="tollkeeper_core/lua/grant.lua",
+        find='if ARGV[14] ~= "" then',
+        replace="if ARGV[14] then",
+        tests=(FIRST_USES, PROPERTY),
+    ),
+    Mutant(
+        name="step-lapsed-stays-unused",
+        harm="The state of who lets credits lapse grows with every purchase, for ever.",
+        file="tollkeeper_core/lua/settle.lua",
+        find="take_unused(state, over) --",
+        replace="--",
+        tests=(FIRST_USES,),
+    ),
+    Mutant(
+        name="step-rebuilt-as-unused",
+        harm="After a rebuild all that was ever bought is used for the first time once more.",
+        file="tollkeeper_core/domain/fold.py",
+        find="if g.cause} - self._used",
+        replace="if g.cause}",
+        tests=(FIRST_USES,),
+    ),
+    Mutant(
+        name="step-use-forgotten-by-name",
+        harm="Stripe's ids of a forgotten person's purchases stay in the record.",
+        file="tollkeeper_core/domain/forgetting.py",
+        find='if name.endswith("_ids"):',
+        replace='if name == "_ids":',
+        tests=(FORGET,),
     ),
 )

@@ -13,6 +13,7 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.books import entry_of
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Cause,
     Claim,
     Claimed,
     Grant,
@@ -141,6 +142,7 @@ class Ledger(RuleBasedStateMachine):
             assert got.lots_nano == charge.lots
             assert got.period_ids == charge.periods
             assert got.expired_nano == charge.expired
+            assert set(got.begun) == charge.begun
             assert got.cost_nano == got.allowance_nano + sum(got.lots_nano.values())
             self.record(settlement_postings(got))
 
@@ -151,6 +153,7 @@ class Ledger(RuleBasedStateMachine):
         life=st.sampled_from([None, 1, TTL_MS, DAY_MS, 30 * DAY_MS, 40 * DAY_MS]),
         fresh=st.sampled_from([None, None, 1, TTL_MS, 3 * DAY_MS]),
         part=st.integers(0, 100),
+        led=st.booleans(),
         early=st.booleans(),
         times=st.integers(1, 3),
         data=st.data(),
@@ -163,6 +166,7 @@ class Ledger(RuleBasedStateMachine):
         life: int | None,
         fresh: int | None,
         part: int,
+        led: bool,
         early: bool,
         times: int,
         data: st.DataObject,
@@ -174,13 +178,14 @@ class Ledger(RuleBasedStateMachine):
         expires = now_ms + life if life else None
         opens = (now_ms + fresh, granted * part // 100) if fresh else (None, 0)
         grant = Grant(
-            self.user, name, "p", granted, paid, currency, expires, None, now_ms, None, *opens
-        )
+            self.user, name, "p", granted, paid, currency, expires, None, now_ms, None, *opens,
+            cause=Cause("prm_1", "daily", "free") if led else None,
+        )  # fmt: skip
         for _ in range(times):
             got = self.store.grant(grant)
             self.record(grant_postings(got))
             model = self.model.grant(
-                ModelLot(name, granted, paid, currency, expires, now_ms, *opens)
+                ModelLot(name, granted, paid, currency, expires, now_ms, *opens, led=led)
             )
             assert got.repaid_nano == model.repaid
             assert got.claimed == (name in self.model.claims)

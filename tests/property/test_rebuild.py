@@ -128,6 +128,7 @@ class RebuiltLedger(Ledger):
             "markers": markers,
             "lots": stored.get(stem, {}).get("lots", ""),
             "owed": state.owed_nano,
+            "unused": state.unused,
             "months": stored.get(stem, {}).get("months", ""),
             "purchases": {
                 name: json.loads(text)

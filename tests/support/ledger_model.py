@@ -36,6 +36,7 @@ class Charge:
     lots: dict[str, int]
     periods: tuple[str, ...]
     expired: dict[str, int]
+    begun: set[str]
 
 
 @dataclass
@@ -53,6 +54,7 @@ class ModelLot:
     expired: int = 0
     moved: int = 0
     frozen: bool = False
+    led: bool = False
 
     @property
     def remaining(self) -> int:
@@ -256,9 +258,13 @@ class UserModel:
                 rest -= part
                 burnt[lot.id] = part
         gone = {name: amount for name, amount in expired.items() if amount}
-        charge = Charge(cost, by_allowance + overrun, overrun, burnt, ids, gone)
+        begun = {name for name in burnt if self.lots[name].led and not self.was_used(name)}
+        charge = Charge(cost, by_allowance + overrun, overrun, burnt, ids, gone, begun)
         self.charges[event] = charge
         return charge
+
+    def was_used(self, lot: str) -> bool:
+        return any(lot in charge.lots for charge in self.charges.values())
 
     def in_burn_order(self) -> list[ModelLot]:
         return sorted(self.lots.values(), key=lambda x: (x.expires_ms or INFINITE, x.at_ms, x.id))

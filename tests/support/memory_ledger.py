@@ -97,6 +97,7 @@ class MemoryLedger:
             claimed=request.purchase_id in self.claims,
             replayed=False,
             paid_ms=request.now_ms if request.paid_ms is None else request.paid_ms,
+            cause=request.cause,
         )
         self.granted[request.purchase_id] = granted
         self._paid(request.user_id, request.prompt_id)

@@ -16,7 +16,7 @@ from tollkeeper_core.adapters.parameter_store import ParameterStore
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.domain.ledger import Grant, Settle, Settlement, SubscriptionState
+from tollkeeper_core.domain.ledger import Cause, Grant, Settle, Settlement, SubscriptionState
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import (
     customer_postings,
@@ -101,8 +101,9 @@ class Stage:
 
     def buy(self, purchase: str, nano: int = 4 * 10**9, user: str = "ada") -> bool:
         """Granted and archived, as stripe_webhook does; False for a repetition."""
+        cause = Cause(f"prm_{purchase}", "daily", "free")
         granted = self.admin.grant(
-            Grant(user, purchase, "starter", nano, 500, "usd", None, None, clock())
+            Grant(user, purchase, "starter", nano, 500, "usd", None, None, clock(), cause=cause)
         )
         self.record.write(grant_postings(granted))
         return not granted.replayed

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.services.settle import SettleUsage
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
     from tollkeeper_core.services.tell_crossings import TellCrossings
+    from tollkeeper_core.services.tell_first_uses import TellFirstUses
     from tollkeeper_core.services.top_up_consent import EndTopUp
     from tollkeeper_core.services.upgrade import UpgradeService
     from tollkeeper_core.services.usage import ReadUsage, UserLinks
@@ -113,6 +114,15 @@ def tell_crossings() -> "TellCrossings":
     from tollkeeper_core.services.tell_crossings import TellCrossings
 
     return TellCrossings(EventBus(settings().event_bus), _stage())
+
+
+@cache
+def tell_first_uses(count: "Count") -> "TellFirstUses":
+    """For log_usage."""
+    from tollkeeper_core.adapters.redis_funnel import RedisFunnel
+    from tollkeeper_core.services.tell_first_uses import TellFirstUses
+
+    return TellFirstUses(RedisFunnel(_patient_store()), count_steps(count))
 
 
 def auto_top_up() -> "AutoTopUp":

@@ -199,6 +199,7 @@ def _state_fields(state: UserState, now_ms: int) -> dict[str, str]:
         "subs": ";".join(subscriptions),
         **({"months": months} if months else {}),
         "owed": str(state.owed_nano),
+        "unused": ",".join(sorted(state.unused)),
         **({"bought": "1"} if state.bought else {}),
         **_watched(state),
     }
@@ -260,6 +261,7 @@ def _settled(s: Settlement) -> dict[str, str | int]:
         "said": s.said_tier,
         "expired": _parts(s.expired_nano),
         "settled": s.settled_ms,
+        **({"begun": ",".join(s.begun)} if s.begun else {}),
     }
 
 
@@ -277,7 +279,18 @@ def _grant_answer(g: Granted) -> dict[str, str | int]:
         "at": g.granted_ms,
         "paid_at": g.paid_ms,
         "repaid": g.repaid_nano,
+        **_cause(g),
     }
+
+
+def _cause(g: Granted) -> dict[str, str]:
+    cause = g.cause
+    if cause is None:
+        return {}
+    names = ("prompt", "trigger", "from_tier", "variant")
+    return dict(
+        zip(names, (cause.prompt_id, cause.trigger, cause.tier, cause.variant), strict=True)
+    )
 
 
 def _claim_answer(c: Claimed) -> dict[str, str | int]:
@@ -330,6 +343,7 @@ def _state(
     state.lots = tuple(map(lot_of, filter(None, fields.get("lots", "").split(";"))))
     state.owed_nano = int(fields.get("owed", 0))
     state.said_tier = fields.get("tier", "")
+    state.unused = set(filter(None, fields.get("unused", "").split(",")))
     for name, text in purchases.items():
         kind, _, purchase = name.partition(":")
         if kind == "claims":

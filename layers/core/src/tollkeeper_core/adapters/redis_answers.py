@@ -7,6 +7,7 @@ from typing import Any
 from upstash_redis.errors import UpstashError
 
 from tollkeeper_core.domain.ledger import (
+    Cause,
     Claimed,
     Counters,
     Granted,
@@ -65,6 +66,7 @@ def settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
         replayed=fields["replayed"] == "1",
         tops_up="topup" in fields,
         crossed=_amounts(fields.get("crossed", "")),
+        begun=tuple(filter(None, fields.get("begun", "").split(","))),
     )
 
 
@@ -86,7 +88,20 @@ def granted_of(user_id: str, fields: dict[str, str]) -> Granted:
         claimed=fields["claimed"] == "1",
         replayed=fields["replayed"] == "1",
         paid_ms=_paid_ms(fields),
+        cause=_cause(fields),
     )
+
+
+def kept_grant_of(user_id: str, text: str) -> Granted:
+    """A grant's answer as it is kept (lua/grant.lua)."""
+    return granted_of(user_id, {**_fields(json.loads(text)), "claimed": "0", "replayed": "1"})
+
+
+def _cause(fields: dict[str, str]) -> Cause | None:
+    """Of a purchase that a prompt led to."""
+    if "prompt" not in fields:
+        return None
+    return Cause(fields["prompt"], fields["trigger"], fields["from_tier"], fields["variant"])
 
 
 def stepped_of(fields: dict[str, str]) -> Stepped:

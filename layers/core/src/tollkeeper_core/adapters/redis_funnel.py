@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from tollkeeper_core.adapters import redis_keys as keys
+from tollkeeper_core.adapters.redis_answers import kept_grant_of
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.funnel import Count, Counted, Step, StepKind, Users
-from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.ledger import Granted, LedgerUnavailableError
 from tollkeeper_core.domain.periods import Periods, Window
 
 #: Of the script's keys, the one of the window at its limit.
@@ -14,7 +15,7 @@ _WINDOW_KEYS = {Window.DAILY.value: "2", Window.WEEKLY.value: "3", Window.MONTHL
 
 
 class RedisFunnel:
-    """Implements funnel.FunnelStore and funnel.FunnelSource over a store's connection."""
+    """Implements FunnelStore, FunnelSource and GrantSource of funnel over a store's connection."""
 
     def __init__(self, store: RedisStore) -> None:
         self._store = store
@@ -46,6 +47,14 @@ class RedisFunnel:
             ]
         )
         return [_counted(answer) for answer in answers]
+
+    def granted(self, those: Sequence[tuple[str, str]]) -> list[Granted | None]:
+        """See funnel.GrantSource."""
+        found = self._store.fields([(keys.purchases(user), [name]) for user, name in those])
+        return [
+            None if text is None else kept_grant_of(user, text)
+            for (user, _), (text,) in zip(those, found, strict=True)
+        ]
 
     def counts(self, days: Sequence[str], periods: Sequence[str]) -> tuple[list[Count], Users]:
         """See funnel.FunnelSource. One request."""

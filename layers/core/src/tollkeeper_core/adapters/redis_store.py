@@ -97,7 +97,10 @@ class RedisStore:
 
     def grant(self, request: Grant) -> Granted:
         """See ports.Ledger."""
-        user = request.user_id
+        user, cause = request.user_id, request.cause
+        led = ("", "", "", "")
+        if cause is not None:
+            led = (cause.prompt_id, cause.trigger, cause.tier, cause.variant)
         answer = self._run(
             script("grant"),
             [
@@ -120,6 +123,7 @@ class RedisStore:
                 "1" if request.prompt_id else "0",
                 str(keys.PROMPT_S),
                 str(request.now_ms if request.paid_ms is None else request.paid_ms),
+                *led,
             ],
         )
         return granted_of(user, checked(answer, None))

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
-from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
+from tollkeeper_core.domain.ledger import Cause, Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 from tollkeeper_core.domain.transactions import utc_month
 
@@ -83,7 +83,8 @@ class UserState:
     id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
     ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
     ``customer_id``: who they are at the payment provider. ``months``: until when a billing day
-    counts (SubscriptionState), by day. ``top_up``: see top_ups.TopUp.
+    counts (SubscriptionState), by day. ``top_up``: see top_ups.TopUp. ``unused``: purchases with a
+    cause of which no call has used anything, and that have not lapsed.
     """
 
     user_id: str
@@ -100,6 +101,7 @@ class UserState:
     customer_id: str | None = None
     months: dict[int, int] = field(default_factory=dict)
     top_up: Mapping[str, str] | None = None
+    unused: set[str] = field(default_factory=set)
 
     @property
     def bought(self) -> bool:
@@ -171,6 +173,7 @@ def settlement_of(lines: Sequence[Posting]) -> Settlement | None:
         expired_nano=expired,
         settled_ms=usage.at_ms,
         replayed=True,
+        begun=tuple(usage.terms.get("begun_ids", ())),
     )
 
 
@@ -188,6 +191,7 @@ class UserFold:
     _transactions: list[tuple[str, str]] = field(default_factory=list)
     _state: UserState = field(init=False)
     _lots_nano: dict[str, int] = field(default_factory=dict, init=False)
+    _used: set[str] = field(default_factory=set, init=False)
     _said: tuple[int, str, str] = field(default=(0, "", ""), init=False)
     _customer: tuple[int, str] = field(default=(0, ""), init=False)
 
@@ -227,6 +231,7 @@ class UserFold:
             if nano and i in known
         ]
         state.lots = tuple(sorted((lot for lot in lots if lot.remaining_nano > 0), key=burn_order))
+        state.unused = {name for name, g in known.items() if g.cause} - self._used
         state.settled_ms, _, state.said_tier = self._said
         state.customer_id = self._customer[1] or None
         for lot_id, nano in self._lots_nano.items():
@@ -238,6 +243,8 @@ class UserFold:
         kind, _, lot = _account(line)
         if kind == "lot":
             self._lots_nano[lot] = self._lots_nano.get(lot, 0) + line.amount
+            if line.kind in ("settle", "expire"):
+                self._used.add(lot)
         elif kind == "owed":
             self._state.owed_nano -= line.amount
         elif kind in ("usage", "allowance"):
@@ -334,6 +341,8 @@ def differences(
     yield from compare("claims on", live.claims, archive.claims, None)
     yield from compare("claims in effect on", live.in_effect, archive.in_effect, InEffect())
     yield from compare("claim", live.claimed, archive.claimed, None)
+    unused = [dict.fromkeys(each.unused, "not used yet") for each in (live, archive)]
+    yield from compare("purchase", unused[0], unused[1], "used")
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
     yield from compare("month of billing day", live.months, archive.months, 0)
@@ -382,7 +391,14 @@ def _granted(line: Posting) -> Granted:
         claimed=False,
         replayed=True,
         paid_ms=terms.get("paid_ms", line.at_ms),
+        cause=_cause(terms),
     )
+
+
+def _cause(terms: Mapping[str, str]) -> Cause | None:
+    if "prompt_id" not in terms:
+        return None
+    return Cause(terms["prompt_id"], terms["trigger"], terms["from_tier"], terms["variant"])
 
 
 def _claimed(line: Posting, lines: Sequence[Posting]) -> Claimed:

@@ -59,10 +59,7 @@ def masked(posting: Posting, who: Forgetting) -> Posting:
     if account[0] == "user":
         account[1] = alias
         account[3:] = [who.digest(name)[:32] for name in account[3:]]
-    terms = {
-        name: who.digest(value)[:32] if name.endswith("_id") else value
-        for name, value in posting.terms.items()
-    }
+    terms = {name: _masked_term(name, value, who) for name, value in posting.terms.items()}
     return replace(
         posting,
         id=set_id + posting.id.removeprefix(posting.set_id),
@@ -71,3 +68,9 @@ def masked(posting: Posting, who: Forgetting) -> Posting:
         account=":".join(account),
         terms=terms,
     )
+
+
+def _masked_term(name: str, value: Any, who: Forgetting) -> Any:
+    if name.endswith("_ids"):
+        return [who.digest(each)[:32] for each in value]
+    return who.digest(value)[:32] if name.endswith("_id") else value

@@ -13,6 +13,7 @@ from typing import Annotated, Protocol, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from tollkeeper_core.domain.experiments import LABEL
+from tollkeeper_core.domain.ledger import Granted
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.names import NAME
 from tollkeeper_core.domain.periods import Periods, Window
@@ -38,6 +39,7 @@ class StepKind(StrEnum):
     OPTION_CLICKED = "option_clicked"
     CHECKOUT_OPENED = "checkout_opened"
     PAID = "paid"
+    CREDITS_USED = "credits_used"
     EXPIRED = "expired"
 
 
@@ -112,6 +114,14 @@ class FunnelStore(Protocol):
 
     def count_steps(self, steps: Sequence[tuple[Step, Periods]]) -> list[Counted]:
         """Count each once, in one request; the answer to a repetition is the first one."""
+        ...
+
+
+class GrantSource(Protocol):
+    """Purchases of credits as the ledger has them. Raises LedgerUnavailableError."""
+
+    def granted(self, those: Sequence[tuple[str, str]]) -> list[Granted | None]:
+        """By (user id, purchase id), in one request; None for one that is not known."""
         ...
 
 

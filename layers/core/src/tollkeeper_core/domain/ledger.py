@@ -153,7 +153,8 @@ class Settlement:
     what lots past their expiry lost on this occasion. ``tier`` is the one that counted,
     ``said_tier`` the one that the app had named last ("" when it never did). ``tops_up``: credits
     fell below the threshold of the user's automatic top-up. ``crossed``: window -> percent of its
-    limit (50, 80, 100) that what is settled came to with this call.
+    limit (50, 80, 100) that what is settled came to with this call. ``begun``: the purchases that a
+    prompt led to and of which this call is the first to use anything.
     """
 
     user_id: str
@@ -170,6 +171,19 @@ class Settlement:
     replayed: bool
     tops_up: bool = False
     crossed: Mapping[str, int] = field(default_factory=dict)
+    begun: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What led to a purchase, for the funnel: a prompt, its ``trigger`` (funnel.trigger_of), the
+    tier that its user had, and their ``variant`` (Step).
+    """
+
+    prompt_id: str
+    trigger: str
+    tier: str
+    variant: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +194,8 @@ class Grant:
     where there is none. ``paid_minor`` is what was really paid; ``worth_minor`` what the credits
     are shown as, ``paid_minor`` where it is None. ``fresh_until_ms``: until when they open little
     by little, of which ``fresh_nano`` at once; None: all of them at once. ``paid_ms``: when it was
-    paid, which may be long before it is granted; None: now.
+    paid, which may be long before it is granted; None: now. ``cause``: of what is a purchase of the
+    funnel; not of a renewal or an automatic top-up.
     """
 
     user_id: str
@@ -196,6 +211,7 @@ class Grant:
     fresh_until_ms: int | None = None
     fresh_nano: int = 0
     paid_ms: int | None = None
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +238,7 @@ class Granted:
     claimed: bool
     replayed: bool
     paid_ms: int
+    cause: Cause | None = None
 
 
 class Hold(IntEnum):

@@ -13,6 +13,7 @@ from typing import Self, TypeVar
 
 from tollkeeper_core.domain.config import Config, Pack, Plan
 from tollkeeper_core.domain.experiments import LABEL
+from tollkeeper_core.domain.ledger import Cause
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_minor, minor_digits
 from tollkeeper_core.domain.names import NAME
 
@@ -115,6 +116,11 @@ class PackTerms:
             from_tier=_optional(metadata, "from_tier", NAME),
             variant=_optional(metadata, "variant", LABEL),
         )
+
+    @property
+    def cause(self) -> Cause | None:
+        """What led there; None before anybody asked."""
+        return _cause_of(self)
 
     @classmethod
     def of(
@@ -298,6 +304,12 @@ def plans_offered(config: Config, tier: str) -> list[tuple[str, Plan]]:
     rank = config.tiers[tier].rank if tier in config.tiers else -1
     better = [(name, p) for name, p in config.plans.items() if config.tiers[p.tier].rank > rank]
     return sorted(better, key=lambda item: (item[1].order, item[0]))
+
+
+def _cause_of(terms: "PackTerms | PlanTerms") -> Cause | None:
+    if not terms.trigger:
+        return None
+    return Cause(terms.prompt_id, terms.trigger, terms.from_tier, terms.variant)
 
 
 def _cause(terms: "PackTerms | PlanTerms") -> dict[str, str]:

@@ -34,7 +34,13 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
 
-from tollkeeper_core.domain.ledger import Claimed, Granted, Settlement, SubscriptionState
+from tollkeeper_core.domain.ledger import (
+    Cause,
+    Claimed,
+    Granted,
+    Settlement,
+    SubscriptionState,
+)
 from tollkeeper_core.domain.top_ups import SENT, TopUp
 from tollkeeper_core.domain.transactions import CHARGE, Movement
 
@@ -128,6 +134,7 @@ def settlement_postings(s: Settlement) -> list[Posting]:
         "tier": s.tier,
         "said_tier": s.said_tier,
         "overrun_nano": s.overrun_nano,
+        **({"begun_ids": list(s.begun)} if s.begun else {}),
     }
     lines: list[_Line] = [
         (f"{user}:usage", NANO_USD, s.cost_nano, terms),
@@ -160,6 +167,7 @@ def grant_postings(g: Granted) -> list[Posting]:
         "repaid_nano": g.repaid_nano,
         # Not where it says nothing: a line of before is the same line when it comes again.
         **({"paid_ms": g.paid_ms} if g.paid_ms != g.granted_ms else {}),
+        **_cause_terms(g.cause),
     }
     lines: list[_Line] = [
         (f"{user}:lot:{g.purchase_id}", NANO_USD, g.granted_nano - g.repaid_nano, {}),
@@ -169,6 +177,17 @@ def grant_postings(g: Granted) -> list[Posting]:
         ("cash", minor, -g.paid_minor, {}),
     ]
     return _set(f"grant:{g.purchase_id}", "grant", g.user_id, g.granted_ms, lines)
+
+
+def _cause_terms(cause: Cause | None) -> dict[str, str]:
+    if cause is None:
+        return {}
+    return {
+        "prompt_id": cause.prompt_id,
+        "trigger": cause.trigger,
+        "from_tier": cause.tier,
+        "variant": cause.variant,
+    }
 
 
 def claim_postings(c: Claimed) -> list[Posting]:

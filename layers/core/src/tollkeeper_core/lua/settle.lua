@@ -9,7 +9,8 @@
 -- Answers {name, value, ...}; "status" is ok or stale (then nothing was done); "replayed" is 1 when
 -- the event had been settled before: the rest is then the first answer, word for word. "topup" is
 -- there where the user's credits fell below the threshold of their automatic top-up, "crossed"
--- ("daily=80;monthly=50") where what is settled came past a part of a limit.
+-- ("daily=80;monthly=50") where what is settled came past a part of a limit, "begun" where it is the
+-- first call to use something of purchases that a prompt led to: their ids, with a comma between.
 --
 -- Commands for a call with a reservation: MGET, HMGET, HMGET, ZREM, HINCRBY, HSET, SET. One more HMGET
 -- where the month goes by a billing day, and no HINCRBY where the call cost nothing.
@@ -52,12 +53,12 @@ if member ~= "" and redis.call("ZREM", KEYS[3], member) == 1 then
 end
 
 -- Lots past their expiry lose what remains: nothing may use it any more, and the record shows it.
-local gone = {}
+local gone, over = {}, {}
 if not sum_of_lots(state, now) then
   for _, lot in ipairs(lots_of(state)) do
     if expired(lot, now) then
       gone[#gone + 1] = lot.id .. "=" .. int(lot.remaining)
-      lot.remaining = 0
+      lot.remaining, over[lot.id] = 0, true
     end
   end
 end
@@ -67,14 +68,17 @@ local left = room(tier, state, ids, now)
 local from_allowance = math.min(cost, left.a)
 local from_credits = math.min(cost - from_allowance, left.credits)
 local overrun = cost - from_allowance - from_credits
-local burnt = {}
+local burnt, used = {}, {}
 for _, lot in ipairs(from_credits > 0 and lots_of(state) or {}) do
   local part = math.min(from_credits, usable(lot, now))
   if part > 0 then
     lot.remaining, from_credits = lot.remaining - part, from_credits - part
     burnt[#burnt + 1] = lot.id .. "=" .. int(part)
+    used[lot.id] = true
   end
 end
+local begun = take_unused(state, used)
+take_unused(state, over) -- nothing of them can be used any more
 local limited = {}
 for i, limit in ipairs(tier.limits) do
   local kind, nano = string.sub(limit, 1, 1), tonumber(string.sub(limit, 2))
@@ -113,6 +117,7 @@ if below and now >= tonumber(not_before) and balance(lots_of(state), now) < tonu
   append(answer, { "topup", "1" })
 end
 if #crossed > 0 then append(answer, { "crossed", table.concat(crossed, ";") }) end
+if #begun > 0 then append(answer, { "begun", table.concat(begun, ",") }) end
 local prepared = prepare_state(state, { ARGV[9], ARGV[10], ARGV[11] }, now)
 
 -- The owner's books of the calendar month in which the call counts, by the tier that decided it. A

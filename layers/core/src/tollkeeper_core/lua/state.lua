@@ -23,6 +23,7 @@
 --   owed         credits that were used and then refunded: the next purchase pays them
 --   bought       "1" once anything was: such a user is never forgotten
 --   topup        "threshold not-before" while an automatic top-up is on (top_up.lua)
+--   unused       comma list of purchases that a prompt led to and of which no call has used anything
 -- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
 -- Amounts: integer nano-USD. Instants: epoch milliseconds. All text.
 
@@ -182,15 +183,15 @@ end
 local function read_state(key, ids)
   local v = redis.call(
     "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", "months", "topup",
-    unpack(ids)
+    "unused", unpack(ids)
   )
   local state = {
     key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
     expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
-    periods = v[6] or "", credits = v[7] or "", months = v[8] or "", topup = v[9] or "", counters = {},
-    fresh = false, anchor = 0,
+    periods = v[6] or "", credits = v[7] or "", months = v[8] or "", topup = v[9] or "",
+    unused_text = v[10] or "", unused = v[10] or "", counters = {}, fresh = false, anchor = 0,
   }
-  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[9 + i]) end
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[10 + i]) end
   return state
 end
 
@@ -302,6 +303,17 @@ local function release_expired(state, holds_key, now)
   return function() redis.call("ZREMRANGEBYSCORE", holds_key, "-inf", now) end
 end
 
+-- Takes purchases (a set of ids) out of the unused ones; answers those that were among them.
+local function take_unused(state, ids)
+  local taken, left = {}, {}
+  for _, id in ipairs(split(state.unused, ",")) do
+    local list = ids[id] and taken or left
+    list[#list + 1] = id
+  end
+  state.unused = table.concat(left, ",")
+  return taken
+end
+
 -- Everything that write_state will send, as text, before anything is written. `cutoffs`: periods
 -- before these are dropped when a new one begins, so that the hash does not grow with the years.
 local function prepare_state(state, cutoffs, now)
@@ -329,6 +341,7 @@ local function prepare_state(state, cutoffs, now)
     set("lots", lots)
     set("credits", summary(state.lots, now))
   end
+  if state.unused ~= state.unused_text then set("unused", state.unused) end
   set("held", int(state.held))
   set("expiry", state.expiry == math.huge and "" or int(state.expiry))
   set("tier", state.tier)

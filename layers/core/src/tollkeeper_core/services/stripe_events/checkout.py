@@ -1,7 +1,7 @@
 """Checkout Sessions: a pack that was paid is credits, once."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.funnel import StepKind
@@ -56,9 +56,8 @@ class Checkout:
         # What refunds, disputes and warnings will name; a free one has no payment.
         purchase_id = reference(session, "payment_intent") or text(session, "id")
         paid_minor = number(session, "amount_total")
-        effect = self.books.grant(
-            pack_grant(terms, purchase_id, paid_minor, event.created_s, self.books.clock())
-        )
+        grant = pack_grant(terms, purchase_id, paid_minor, event.created_s, self.books.clock())
+        effect = self.books.grant(replace(grant, cause=terms.cause))
         self.books.keep_customer(terms.user_id, session)
         currency = text(session, "currency")
         self.books.step(StepKind.PAID, terms, terms.pack, event.created_s, currency, paid_minor)
