@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from tollkeeper_core.domain.config import Config, Copy, Pack, Plan, Settings
+from tollkeeper_core.domain.estimates import allowance, calls_for
 from tollkeeper_core.domain.money import minor_digits
 from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.services.upgrade import UpgradePage
@@ -58,7 +59,7 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "message": message,
         "windows": _windows(found, words),
         "credits": balances(found.usage, words),
-        "packs": [_pack(name, pack, found.config, words) for name, pack in found.packs],
+        "packs": [_pack(name, pack, found, words) for name, pack in found.packs],
         "plans": [_plan(name, plan, found, words) for name, plan in found.plans_shown],
         "smaller": [_smaller(name, plan, found, words) for name, plan in found.smaller_plans],
         "change": _change(found, words),
@@ -131,7 +132,8 @@ def _utc(at: str, words: Words) -> str:
     return words.date(datetime.fromisoformat(at).astimezone(UTC))
 
 
-def _pack(name: str, pack: Pack, config: Config, words: Words) -> dict[str, Any]:
+def _pack(name: str, pack: Pack, found: UpgradePage, words: Words) -> dict[str, Any]:
+    config = found.config
     price = words.money(pack.price_minor, config.currency_of(pack))
     detail = (
         words.say("pack_valid", price=price, time=_days(pack.expires_days, words))
@@ -144,7 +146,7 @@ def _pack(name: str, pack: Pack, config: Config, words: Words) -> dict[str, Any]
         "label": pack.label,
         "price": price,
         "per": "",
-        "gives": pack.gives,
+        "gives": _estimate(pack.credit_usd, "gives_calls", found, words) or pack.gives,
         "detail": detail,
         "thanks": _pack_thanks(pack, config, words),
         "max_quantity": pack.max_quantity,
@@ -191,12 +193,25 @@ def _plan(name: str, plan: Plan, found: UpgradePage, words: Words) -> dict[str, 
         "label": plan.label,
         "price": words.money(plan.price_minor, found.config.currency_of(plan)),
         "per": words.say(f"per_{plan.interval}"),
-        "gives": plan.gives,
+        "gives": _plan_estimate(plan, found, words) or plan.gives,
         "detail": " · ".join(more),
         "thanks": words.say("plan_active", plan=plan.label),
         "max_quantity": 1,
         "amount": None,
     }
+
+
+def _plan_estimate(plan: Plan, found: UpgradePage, words: Words) -> str | None:
+    allowed = allowance(found.config.tiers[plan.tier].limits)
+    return _estimate(allowed[1], f"gives_{allowed[0]}", found, words) if allowed else None
+
+
+def _estimate(nano: int, key: str, found: UpgradePage, words: Words) -> str | None:
+    """How many calls that is for this user, where the owner wants it told and it is known."""
+    if not found.config.settings.page.estimates:
+        return None
+    calls = calls_for(nano, found.standing.counters)
+    return words.say(key, count=calls) if calls else None
 
 
 def _smaller(name: str, plan: Plan, found: UpgradePage, words: Words) -> dict[str, Any]:

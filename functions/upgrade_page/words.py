@@ -44,10 +44,11 @@ class Words:
     def say(self, key: str, **values: object) -> str:
         """The text, with ``{names}`` filled in; of a plural the form for ``count``."""
         text = self.own.get(key) or self._catalogue["texts"][key]
-        if isinstance(text, Mapping):
-            count = values["count"]
-            form = plural(self.code, count if isinstance(count, int) else 0)
-            text = text.get(form, text["other"])
+        count = values.get("count")
+        if isinstance(count, int):
+            values = {**values, "count": self.number(count)}
+            if isinstance(text, Mapping):
+                text = text.get(plural(self.code, count), text["other"])
 
         # Not str.format: the owner's texts are data, and a name that is none stays as it is.
         return re.sub(r"\{([a-z]+)\}", lambda name: str(values.get(name[1], name[0])), str(text))

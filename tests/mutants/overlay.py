@@ -2,6 +2,9 @@
 
 from tests.mutants.mutant import EDGES, PROPERTY, Mutant
 
+_ESTIMATES = "tollkeeper_core/domain/estimates.py"
+_ESTIMATE = "tests/unit/test_estimates.py"
+_PAGE = "tests/unit/test_upgrade_page.py"
 _LUA = "tollkeeper_core/lua"
 _FOLD = "tests/unit/test_fold.py"
 _LOST = "tests/property/test_rebuild.py"
@@ -41,4 +44,47 @@ CALLS = (
     ),
 )
 
-OVERLAY_MUTANTS = (*CALLS,)
+ESTIMATES = (
+    Mutant(
+        name="estimate-to-the-last-digit",
+        harm="A user who knows what their calls cost reads the owner's margin off the page.",
+        file=_ESTIMATES,
+        find="return number // unit * unit",
+        replace="return number",
+        tests=(_ESTIMATE, _PAGE),
+    ),
+    Mutant(
+        name="estimate-rounded-up",
+        harm="A pack promises more calls than it gives.",
+        file=_ESTIMATES,
+        find="return number // unit * unit",
+        replace="return -(-number // unit) * unit",
+        tests=(_ESTIMATE, _PAGE),
+    ),
+    Mutant(
+        name="estimate-of-one-call",
+        harm="One odd call decides what every pack says.",
+        file=_ESTIMATES,
+        find="if found.calls >= CALLS_MIN:",
+        replace="if found.calls:",
+        tests=(_ESTIMATE, _PAGE),
+    ),
+    Mutant(
+        name="estimate-unasked",
+        harm="Every owner's margin can be worked out, whether they like it or not.",
+        file="functions/upgrade_page/views.py",
+        find="if not found.config.settings.page.estimates:",
+        replace="if False:",
+        tests=(_PAGE,),
+    ),
+    Mutant(
+        name="estimate-of-a-month-that-the-day-forbids",
+        harm="A plan promises a month that its daily limit never lets anybody use.",
+        file=_ESTIMATES,
+        find="min([limits[window].limit_usd, *of_shorter])",
+        replace="limits[window].limit_usd",
+        tests=(_ESTIMATE, _PAGE),
+    ),
+)
+
+OVERLAY_MUTANTS = (*CALLS, *ESTIMATES)

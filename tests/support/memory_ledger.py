@@ -63,10 +63,13 @@ class MemoryConfig:
 
 @dataclass
 class MemoryLedger:
-    """A Ledger for purchases; ``used`` says what a user's tier has funded, window by window."""
+    """A Ledger for purchases; ``used`` says what a user's tier has funded, window by window, and
+    ``calls`` with how many calls.
+    """
 
     configs: MemoryConfig
     used: dict[str, Mapping[Window, int]] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
     granted: dict[str, Granted] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
     paid_prompts: set[tuple[str, str]] = field(default_factory=set)
@@ -173,7 +176,10 @@ class MemoryLedger:
             for g in self.granted.values()
             if g.user_id == user_id
         )
-        counters = {p.window: Counters(*[used.get(p.window, 0)] * 2) for p in periods}
+        counters = {
+            p.window: Counters(*[used.get(p.window, 0)] * 2, calls=self.calls.get(user_id, 0))
+            for p in periods
+        }
         days = [
             s.anchor_day
             for s in self.subscriptions.values()

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 from tollkeeper_core import telemetry
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.estimates import CALLS_MIN
 from tollkeeper_core.domain.ledger import Grant, SubscriptionState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
 from tollkeeper_core.domain.periods import Window
@@ -151,8 +152,9 @@ CANARY: dict[str, Any] = {
 }
 
 
-def canary_config() -> Config:
-    raw = example_config().model_dump(mode="json", by_alias=True)
+def canary_config(*, estimates: bool) -> Config:
+    page = {"estimates": estimates}
+    raw = example_config(page=page).model_dump(mode="json", by_alias=True)
     limits = raw["tiers"]["free"]["limits"]
     for window, usd in CANARY["limits"].items():
         limits[window]["limit_usd"] = usd
@@ -163,10 +165,15 @@ def canary_config() -> Config:
     return Config.model_validate(raw)
 
 
+@pytest.mark.parametrize("estimates", [False, True])
 @pytest.mark.parametrize("lang", ["en", "de", "es", "fr", "pt", "ja"])
-def test_no_ai_spend_is_in_anything_that_an_end_user_receives(page: Page, lang: str):
+def test_no_ai_spend_is_in_anything_that_an_end_user_receives(
+    page: Page, lang: str, estimates: bool
+):
+    """Where estimates are told as well: a number of calls of two digits that count, and no more."""
     up = page.up
-    up.config.publish(canary_config(), NOW_MS)
+    up.config.publish(canary_config(estimates=estimates), NOW_MS)
+    up.ledger.calls["ada"] = 71_117
     up.ledger.used["ada"] = {Window.DAILY: CANARY["used_nano"], Window.MONTHLY: 71_828_182_845}
     nano = CANARY["granted_nano"]
     up.ledger.grant(Grant("ada", "cs_0", "starter", nano, 500, "usd", None, None, NOW_MS))
@@ -202,6 +209,46 @@ def test_no_ai_spend_is_in_anything_that_an_end_user_receives(page: Page, lang: 
         # Also as a language would write it: 6,271,184.90 or 6.271.184,90.
         received += re.sub(r"(?<=[0-9])[.,\s](?=[0-9])", "", received)
         assert [text for text in texts if text in received] == []
+    # A call costs 1.01 thousandths: credits are 41,121 and 16,831 of them, a month's cap 27,723.
+    numbers = re.findall(r"[0-9][0-9.,\s]+", "".join(re.findall(GIVES, answers[0].body)))
+    told = {re.sub("[^0-9]", "", number) for number in numbers}
+    assert told == ({"41000", "16000", "27000"} if estimates else set())
+
+
+GIVES = '<span class="offer-gives">(.*?)</span>'
+
+
+def test_an_offer_says_how_many_calls_it_is_where_the_owner_wants_it(page: Page) -> None:
+    config = example_config(page={"estimates": True})
+    packs = {**config.packs, "plus": config.packs["plus"].model_copy(update={"gives": "Plenty"})}
+    page.up.config.publish(config.model_copy(update={"packs": packs}), NOW_MS)
+    page.up.ledger.used["ada"] = {Window.MONTHLY: 65_000_000, Window.WEEKLY: 60_000_000}
+
+    def told(calls: int, lang: str = "en") -> list[str]:
+        page.up.ledger.calls["ada"] = calls
+        body = page.get(f"/upgrade?t={page.up.blocked_token()}&lang={lang}").body
+        return re.findall(GIVES, body)
+
+    assert told(CALLS_MIN - 1) == ["Plenty"]
+    # A call costs 13 thousandths: credits are 307.7 and 1307.7 of them, a month 615.4.
+    assert told(CALLS_MIN) == [
+        "About 300 more messages",
+        "About 1,300 more messages",
+        "About 610 messages a month",
+    ]
+    assert told(CALLS_MIN, "es")[1:] == [
+        "Aproximadamente 1300 mensajes más",
+        "Aproximadamente 610 mensajes al mes",
+    ]
+    assert told(CALLS_MIN, "ja")[0] == "メッセージ約300件分"
+    assert told(5_000_000, "fr")[1] == "Environ 1\u202f300\u202f000\u202f000 de messages de plus"
+    page.up.config.publish(
+        example_config(
+            page={"estimates": True, "texts": {"en": {"gives_calls": "{count} answers, or so"}}}
+        ),
+        NOW_MS + 1,
+    )
+    assert told(CALLS_MIN)[0] == "300 answers, or so"
 
 
 def test_the_page_is_small(page: Page):

@@ -120,7 +120,8 @@ class Pack(_Model):
     ``amount``: the payer chooses what to pay, and gets credit at the rate of ``credit_usd`` for
     ``price_minor``. ``max_quantity``: how many may be bought at once. ``fresh_hours`` and
     ``fresh_percent`` stand above those of ``settings.fraud``. ``gives``: what it is in the app's
-    own words, such as "about 300 messages"; payers read it.
+    own words, such as "about 300 messages"; payers read it. With ``page.estimates`` whoever made
+    calls reads their own number in its place.
     """
 
     label: Label

@@ -18,7 +18,8 @@ TEXT_KEYS = frozenset(
     """
     title message buy_title usage daily_limit weekly_limit monthly_limit used resets at_time on_date
     balance packs plans pack_valid pack_forever days years per_month per_year times_daily
-    times_weekly times_monthly higher_limits credit_included trial quantity amount hard_daily
+    times_weekly times_monthly gives_calls gives_daily gives_weekly gives_monthly higher_limits
+    credit_included trial quantity amount hard_daily
     hard_weekly hard_monthly nothing secure portal wait later waiting_title waiting_hint reopen back
     thanks_title credit_added plan_active smaller smaller_detail smaller_thanks change_waits
     keep_plan plan_kept arrived your_balance continue confirming_title confirming
@@ -89,7 +90,8 @@ class PageStyle(BaseModel):
     ``texts``: language -> key -> text, over the page's own, and in any other language too: what is
     not given there is English. ``language``: for a browser that names none of them.
     ``logo``: an https address, which a visitor's browser then asks, or a ``data:`` image.
-    ``font``: families that the visitor has; nothing is loaded.
+    ``font``: families that the visitor has; nothing is loaded. ``estimates``: whether packs and
+    plans say how many calls they are, by what the user's own cost on average (docs/overlay.md).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -111,6 +113,7 @@ class PageStyle(BaseModel):
         | None
     ) = None
     logo_text: Annotated[str, StringConstraints(max_length=80)] = ""
+    estimates: bool = False
 
     @model_validator(mode="after")
     def _both_schemes(self) -> Self:
