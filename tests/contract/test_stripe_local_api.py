@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import pytest
 import stripe
 
@@ -14,23 +13,6 @@ from tests.support.stripe_local import PACK, PLAN, SUCCESS_URL, client_of, open_
 
 def _in(seconds: int) -> int:
     return int(time.time()) + seconds
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
-
-
-@pytest.fixture(scope="module")
-def http(server: LocalStripe) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, auth=(server.secret_key, "")) as raw:
-        yield raw
 
 
 # --- Checkout Sessions ---------------------------------------------------------------------------

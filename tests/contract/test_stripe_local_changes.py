@@ -1,6 +1,5 @@
 """Changes of a subscription at the local Stripe, and their prorations, exact by the second."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -21,20 +20,9 @@ from tests.contract.test_stripe_local_renewals import (
     price,
     subscribe,
 )
-from tests.support.stripe_local import client_of, types_about
+from tests.support.stripe_local import types_about
 
 PERIOD_S = moment(2, 28) - START
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
 
 
 @pytest.fixture

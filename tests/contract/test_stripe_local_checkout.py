@@ -1,7 +1,6 @@
 """The local Stripe's Checkout page: what each button does to the account, and what it tells."""
 
 import copy
-from collections.abc import Iterator
 
 import pytest
 import stripe
@@ -12,7 +11,6 @@ from tests.support.stripe_local import (
     PACK,
     PAYER,
     Page,
-    client_of,
     count_events,
     events_since,
     find_event,
@@ -23,18 +21,6 @@ from tests.support.stripe_local import (
     reload,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
-
 
 # --- The page itself -----------------------------------------------------------------------------
 

@@ -1,28 +1,16 @@
 """The local Stripe's disputes and early fraud warnings, by Stripe's own test cards and texts."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import buy, client_of, post, types_about, until
+from tests.support.stripe_local import buy, post, types_about, until
 
 FRAUDULENT = "4000000000000259"
 INQUIRY = "4000000000001976"
 WARNING = "4000000000005423"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
 
 
 def dispute_of(client: stripe.StripeClient, card: str) -> Any:

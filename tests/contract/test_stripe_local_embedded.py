@@ -1,26 +1,14 @@
 """The local Stripe's Embedded Checkout: sessions by their secret, pages that may be framed."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import PACK, PAYER, client_of, get, open_session, post, types_about
+from tests.support.stripe_local import PACK, PAYER, get, open_session, post, types_about
 
 RETURN_URL = "http://127.0.0.1/back?session={CHECKOUT_SESSION_ID}"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
 
 
 def embed(client: stripe.StripeClient, **more: Any) -> Any:

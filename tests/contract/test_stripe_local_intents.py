@@ -1,24 +1,12 @@
 """The local Stripe's payment intents: created, confirmed, charged off session, canceled."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import buy, client_of, types_about
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
+from tests.support.stripe_local import buy, types_about
 
 
 def saved(client: stripe.StripeClient, token: str) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """What a Checkout Session of the local Stripe may ask for: codes, tax, quantities, consent, SCA."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from tests.support.stripe_local import (
     PACK,
     PAYER,
     buy,
-    client_of,
     get,
     open_session,
     post,
@@ -22,17 +20,6 @@ from tests.support.stripe_local import (
 )
 
 CHALLENGED = "4000002500003155"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
 
 
 def promote(client: stripe.StripeClient, code: str, **coupon: Any) -> Any:

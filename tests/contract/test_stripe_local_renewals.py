@@ -1,6 +1,5 @@
 """The local Stripe's subscriptions over time, by test clocks: renewals, trials, retries, ends."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import buy, client_of, open_session, post, press, types_about
+from tests.support.stripe_local import buy, open_session, post, press, types_about
 
 DAY_S = 24 * 3600
 START = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp())
@@ -16,17 +15,6 @@ START = int(datetime(2026, 1, 31, 12, tzinfo=UTC).timestamp())
 
 def moment(month: int, day: int, hour: int = 12) -> int:
     return int(datetime(2026, month, day, hour, tzinfo=UTC).timestamp())
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
 
 
 @pytest.fixture

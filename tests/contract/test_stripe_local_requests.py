@@ -2,35 +2,17 @@
 
 import base64
 import time
-from collections.abc import Iterator
 
 import httpx
 import pytest
 import stripe
 
 from infra.local.stripe_local import LocalStripe
-from tests.support.stripe_local import client_of, get, open_session
+from tests.support.stripe_local import get, open_session
 
 
 def _in(seconds: int) -> int:
     return int(time.time()) + seconds
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
-
-
-@pytest.fixture(scope="module")
-def http(server: LocalStripe) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, auth=(server.secret_key, "")) as raw:
-        yield raw
 
 
 # --- Idempotency ---------------------------------------------------------------------------------

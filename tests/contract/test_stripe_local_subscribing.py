@@ -1,6 +1,5 @@
 """Subscribing on the local Stripe's Checkout page, and ending a subscription by the API."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,7 +10,6 @@ from infra.local.stripe_local import LocalStripe
 from tests.support.stripe_local import (
     PACK,
     PLAN,
-    client_of,
     count_events,
     events_since,
     find_event,
@@ -20,18 +18,6 @@ from tests.support.stripe_local import (
     reload,
     until,
 )
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[LocalStripe]:
-    with LocalStripe(delayed_s=0.05) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def client(server: LocalStripe) -> stripe.StripeClient:
-    return client_of(server)
-
 
 # --- Subscribing ---------------------------------------------------------------------------------
 
