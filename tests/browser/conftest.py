@@ -1,11 +1,9 @@
 """A browser, an app that embeds the overlay, and a payment page, each of its own origin."""
 
 import html
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +14,7 @@ from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site
+from tests.support import loopback
 from tests.support.chromium import chromium
 from tests.support.function_server import serve_function
 from tests.support.upgrade import NOW_MS, Upgrade, example_config
@@ -87,39 +86,21 @@ class World:
         return page.frame_locator("iframe")
 
 
+#: ``answer(method, path, form) -> (status, headers, body)``.
+AnswerForm = Callable[[str, str, dict[str, str]], tuple[int, dict[str, str], str]]
+
+
 @contextmanager
-def serve(answer: Any) -> Iterator[str]:
-    """Serve ``answer(method, path, form) -> (status, headers, body)``."""
+def serve(answer: AnswerForm) -> Iterator[str]:
+    """Serve pages that take forms; yields the address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0"))).decode()
-            form = {name: values[0] for name, values in parse_qs(body).items()}
-            status, headers, text = answer(self.command, self.path.partition("?")[0], form)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(text.encode())))
-            self.end_headers()
-            self.wfile.write(text.encode())
+    def of(request: loopback.Request) -> loopback.Answer:
+        form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+        status, headers, text = answer(request.method, request.path, form)
+        return loopback.Answer(status, headers.items(), text.encode())
 
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def log_message(self, *_: Any) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with loopback.serve(of) as address:
+        yield address
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -48,17 +49,23 @@ class Shop:
         return 200, JSON, json.dumps({"said": form.get("text")})
 
 
+@contextmanager
+def opened(found: Shop) -> Iterator[None]:
+    """With an address, from which the overlay may be opened."""
+    found.body = {"tollkeeper": "blocked", "upgrade_message": "Enough.", "upgrade_url": ""}
+    config = found.world.up.config
+    with serve(found.answer) as found.url:
+        settings = config.config.settings.model_copy(update={"allowed_origins": [found.url]})
+        config.config = config.config.model_copy(update={"settings": settings})
+        found.body["upgrade_url"] = found.world.link()
+        found.block = lambda: not found.world.up.ledger.granted
+        yield
+
+
 @pytest.fixture
 def shop(world: World) -> Iterator[Shop]:
     found = Shop(world)
-    found.body = {"tollkeeper": "blocked", "upgrade_message": "Enough.", "upgrade_url": ""}
-    with serve(found.answer) as found.url:
-        settings = world.up.config.config.settings
-        world.up.config.config = world.up.config.config.model_copy(
-            update={"settings": settings.model_copy(update={"allowed_origins": [found.url]})}
-        )
-        found.body["upgrade_url"] = world.link()
-        found.block = lambda: not world.up.ledger.granted
+    with opened(found):
         yield found
 
 

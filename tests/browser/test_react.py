@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.conftest import World, serve
-from tests.browser.test_fetch import Shop, buy
+from tests.browser.conftest import World
+from tests.browser.test_fetch import Shop, buy, opened
 
 EXAMPLE = Path(__file__).parents[2] / "examples/react"
 HOST = """<!doctype html><html lang="en"><title>App</title><link rel="icon" href="data:,"><body>
@@ -53,14 +53,7 @@ class ReactShop(Shop):
 def shop(world: World, bundle: str) -> Iterator[ReactShop]:
     found = ReactShop(world)
     found.bundle = bundle
-    found.body = {"tollkeeper": "blocked", "upgrade_message": "Enough.", "upgrade_url": ""}
-    with serve(found.answer) as found.url:
-        settings = world.up.config.config.settings
-        world.up.config.config = world.up.config.config.model_copy(
-            update={"settings": settings.model_copy(update={"allowed_origins": [found.url]})}
-        )
-        found.body["upgrade_url"] = world.link()
-        found.block = lambda: not world.up.ledger.granted
+    with opened(found):
         yield found
 
 

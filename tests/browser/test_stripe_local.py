@@ -1,15 +1,14 @@
 """The local Stripe's pages in a real browser: Embedded Checkout in a merchant's page, the desk."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from infra.local.stripe_local import LocalStripe
+from tests.support import loopback
 from tests.support.stripe_local import PACK, buy, client_of
 
 MERCHANT = """<!doctype html><html lang="en"><title>Shop</title>
@@ -32,28 +31,10 @@ def server() -> Iterator[LocalStripe]:
         yield running
 
 
-@contextmanager
-def _serve(html: str) -> Iterator[str]:
+def _serve(html: str) -> AbstractContextManager[str]:
     """A merchant's page, on an origin of its own."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(html.encode())
-
-        def log_message(self, *_: Any) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{http.server_port}"
-        finally:
-            http.shutdown()
-            thread.join()
+    answer = loopback.Answer(200, [("Content-Type", "text/html")], html.encode())
+    return loopback.serve(lambda _: answer)
 
 
 @pytest.mark.parametrize("redirect", ["never", "always"])

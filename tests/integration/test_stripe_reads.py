@@ -1,11 +1,9 @@
 """Whose payment it was: asked of a Stripe, with bounds, and never guessed."""
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.purchases import PurchaseLookupError
 
 from infra.local.stripe_local import LocalStripe
+from tests.support import loopback
 from tests.support.stripe_local import PLAN, client_of, open_session, press
 from tests.support.upgrade import STAGE
 from tests.support.webhook import CREDIT_PLAN, PACK
@@ -83,31 +82,14 @@ def answering(answer: Any) -> Iterator[tuple[str, list[str]]]:
     """A Stripe that answers every GET by ``answer(path)`` -> (status, object)."""
     asked: list[str] = []
 
-    class Front(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            status, found = answer(self.path)
-            body = json.dumps(found).encode()
-            try:
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            except BrokenPipeError:
-                return  # who asked has given up
+    def of(request: loopback.Request) -> loopback.Answer:
+        asked.append(request.target)
+        status, found = answer(request.target)
+        json_headers = [("Content-Type", "application/json")]
+        return loopback.Answer(status, json_headers, json.dumps(found).encode())
 
-        def log_message(self, *_: Any) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Front) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
+    with loopback.serve(of) as address:
+        yield address, asked
 
 
 def test_all_refunds_of_a_payment_are_read_page_by_page() -> None:

@@ -2,19 +2,18 @@
 
 import json
 import ssl
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, TypeVar
 
 import httpx
 import stripe
 
 from infra.local.stripe_local import LocalStripe
+from tests.support import loopback
 
 T = TypeVar("T")
 
@@ -178,23 +177,10 @@ def open_sink(port: int = 0) -> Iterator[Sink]:
     """Run a webhook endpoint on a free port, or on `port`."""
     sink = Sink()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            sink.got.append(Webhook(body, {k.lower(): v for k, v in self.headers.items()}))
-            self.send_response(sink.answers.pop(0) if sink.answers else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def answer(request: loopback.Request) -> loopback.Answer:
+        sink.got.append(Webhook(request.body, dict(request.headers)))
+        return loopback.Answer(sink.answers.pop(0) if sink.answers else 200)
 
-        def log_message(self, *_: Any) -> None:
-            """Stay silent."""
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        sink.url = f"http://127.0.0.1:{server.server_port}/webhook"
-        try:
-            yield sink
-        finally:
-            server.shutdown()
-            thread.join()
+    with loopback.serve(answer, port) as address:
+        sink.url = f"{address}/webhook"
+        yield sink
