@@ -18,7 +18,9 @@ from tollkeeper_core.domain.ledger import (
     SubscriptionState,
     UnknownTierError,
 )
+from tollkeeper_core.domain.links import LINK_SECONDS_MAX
 from tollkeeper_core.domain.periods import periods_at
+from tollkeeper_core.services.upgrade import WATCH_MS
 
 from tests.support.redis_stack import RedisStack
 
@@ -180,6 +182,18 @@ def test_every_key_of_a_user_has_the_life_that_is_stated(
     }
     store.grant(Grant("ada", "cs_1", "p", 1, 1, "usd", None, None, NOW_MS))
     assert redis.direct.ttl("tk:{ada}") == -1
+
+
+def test_a_paid_prompt_is_remembered_for_longer_than_any_link_lives(
+    redis: RedisStack, store: RedisStore, version: str
+) -> None:
+    store.grant(Grant("ada", "cs_1", "p", 1, 1, "usd", None, "prm_1", NOW_MS))
+    store.apply_subscription(
+        SubscriptionState("ada", "sub_1", "pro", "pro", NOW_MS + 1, (1, 0), "prm_2", NOW_MS)
+    )
+    for prompt in ("prm_1", "prm_2"):
+        life_ms = redis.direct.pttl(f"tk:{{ada}}:p:{prompt}")
+        assert life_ms > LINK_SECONDS_MAX * 1000 + WATCH_MS
 
 
 def test_counters_of_long_past_periods_go_and_recent_ones_stay(

@@ -1,6 +1,6 @@
 """Bugs in what the upgrade page and warnings are made of."""
 
-from tests.mutants.mutant import EDGES, PROPERTY, Mutant
+from tests.mutants.mutant import EDGES, PROPERTY, STORE, Mutant
 
 _ESTIMATES = "tollkeeper_core/domain/estimates.py"
 _ESTIMATE = "tests/unit/test_estimates.py"
@@ -87,4 +87,15 @@ ESTIMATES = (
     ),
 )
 
-OVERLAY_MUTANTS = (*CALLS, *ESTIMATES)
+PROMPTS = (
+    Mutant(
+        name="prompt-forgotten-before-its-link",
+        harm="A link in an e-mail sells once more what its user has bought with it.",
+        file="tollkeeper_core/adapters/redis_keys.py",
+        find="PROMPT_S = 31 * DAY_S",
+        replace="PROMPT_S = 7 * DAY_S",
+        tests=(STORE,),
+    ),
+)
+
+OVERLAY_MUTANTS = (*CALLS, *ESTIMATES, *PROMPTS)

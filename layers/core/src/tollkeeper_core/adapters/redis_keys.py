@@ -13,7 +13,7 @@ key                            type       what, and its life
 ``tk:{u}:e:<event id>``        string     a settled event's answer; 16 days
 ``tk:{u}:buys``                hash       purchases by id; for ever
 ``tk:{u}:subs``                hash       subscriptions by id; for ever
-``tk:{u}:p:<prompt id>``       string     what became of a prompt; 7 days
+``tk:{u}:p:<prompt id>``       string     what became of a prompt; 31 days
 ``tk:{u}:f:<prompt id>``       hash       steps of a prompt that were counted; 62 days
 ``tk:{u}:f:<period>``          set        kinds of step of that user in a period; 62 days
 ``tk:{u}:customer``            string     the payment provider's id of the user; for ever
@@ -44,7 +44,10 @@ DAY_S = 86_400
 SETTLED_S = 16 * DAY_S
 ADMITTED_S = 16 * DAY_S
 REFUSED_S = DAY_S
-PROMPT_S = 7 * DAY_S
+#: Set when it is paid, so after its link was made: it outlives every link (LINK_SECONDS_MAX in
+#: domain/links.py) and the hours in which an expired one still tells what became of its purchase.
+#: A link that forgot that it was paid would sell a second time what its user meant to buy once.
+PROMPT_S = 31 * DAY_S
 IDLE_USER_S = 400 * DAY_S
 PRICES_S = 30 * DAY_S
 #: Longer than a month, and the 30 days that a step may come late (funnel.STEP_AGE_MS_MAX).

@@ -44,7 +44,7 @@ _CHECKOUT_MS = 3_600_000
 
 #: How long after its expiry a link still tells what became of a purchase that it began: the
 #: checkout's hour, and one for a bank that is slow to confirm.
-_WATCH_MS = 2 * _CHECKOUT_MS
+WATCH_MS = 2 * _CHECKOUT_MS
 
 #: Two clicks within one of these are one purchase: the same request, so the same checkout.
 _ATTEMPT_MS = 60_000
@@ -341,7 +341,7 @@ class UpgradeService:
         return config.as_seen_in(assign(config.experiment, claims.user_id).variant).settings
 
     def _watched(self, token: str) -> LinkClaims:
-        return verify_link(token, self.link_keys, self.clock(), late_ms=_WATCH_MS)
+        return verify_link(token, self.link_keys, self.clock(), late_ms=WATCH_MS)
 
     def _page(self, claims: LinkClaims) -> UpgradePage:
         config, standing, usage = self._standing(claims)
