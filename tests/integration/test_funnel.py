@@ -21,6 +21,8 @@ from tollkeeper_core.adapters.step_queue import SqsSteps
 from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.experiments import Seen, SeenSource
+from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.funnel import (
     Counted,
     FunnelSource,
@@ -89,6 +91,10 @@ class Funnel:
 
     @property
     def sources(self) -> list[FunnelSource]:
+        return [self.redis, StepBench(self.record, quiet)]
+
+    @property
+    def seen_by(self) -> list[SeenSource]:
         return [self.redis, StepBench(self.record, quiet)]
 
 
@@ -224,6 +230,68 @@ def test_a_forgotten_user_is_nowhere_and_still_counts(funnel: Funnel, redis: Red
     ]
     assert len(lines) == 4
     assert not [line for line in lines if '"ada"' in line or "prm_1" in line or "prm_2" in line]
+
+
+def in_experiment(kind: StepKind, arm: str, prompt: str = "prm_1", **more: Any) -> Step:
+    return step(kind, prompt, variant=f"copy:{arm}", **more)
+
+
+def seen(funnel: Funnel) -> list[list[Seen]]:
+    """By each source, sorted."""
+    return [sorted(source.seen("copy"), key=lambda one: one.user_id) for source in funnel.seen_by]
+
+
+def test_an_experiment_knows_who_saw_it_first_when_and_who_bought(
+    funnel: Funnel, redis: RedisStack
+) -> None:
+    at_ms = FIRST_MS + DAY_MS
+    shown, paid, bought = StepKind.PROMPT_SHOWN, StepKind.PAID, {"currency": "usd", "minor": 500}
+    told = [
+        in_experiment(paid, "short", "prm_2", at_ms=at_ms + 60, **bought),
+        in_experiment(shown, "short", "prm_2", at_ms=at_ms + 50),
+        in_experiment(shown, "short", "prm_1", at_ms=at_ms + 7),
+        in_experiment(shown, "short", "prm_3", at_ms=at_ms + 90),
+        in_experiment(shown, "holdout", "prm_9", at_ms=at_ms, user_id="é|b"),
+        # None of these was shown the page of this experiment.
+        in_experiment(StepKind.LIMIT_REACHED, "short", "prm_4", user_id="carol"),
+        in_experiment(paid, "short", "prm_5", user_id="dan", **bought),
+        step(shown, "prm_6", user_id="eve"),
+        step(shown, "prm_7", user_id="fay", variant="copy-2:short"),
+    ]
+    funnel.deliver(told)
+    funnel.deliver(told[::-1])
+    expected = [Seen("ada", "short", at_ms + 7, True), Seen("é|b", "holdout", at_ms, False)]
+    assert seen(funnel) == [expected, expected]
+    assert 0 < redis.direct.ttl("tk:experiment:copy") <= 800 * 86_400
+
+
+def test_without_an_experiment_a_step_costs_no_command_more(
+    funnel: Funnel, redis: RedisStack
+) -> None:
+    funnel.deliver([step(StepKind.PROMPT_SHOWN)])
+    assert not list(redis.direct.scan_iter("tk:experiment*"))
+
+
+def test_a_forgotten_user_goes_on_counting_in_an_experiment_under_no_name(
+    funnel: Funnel, redis: RedisStack
+) -> None:
+    funnel.deliver(
+        [
+            in_experiment(StepKind.PROMPT_SHOWN, "short"),
+            in_experiment(StepKind.PAID, "short", currency="usd", minor=500),
+            in_experiment(StepKind.PROMPT_SHOWN, "holdout", "prm_2", user_id="bob"),
+            step(StepKind.PROMPT_SHOWN, "prm_3", variant="other:short"),
+        ]
+    )
+    with LeanRedis(redis.url, redis.token, 10.0) as client:
+        for _ in range(2):
+            Forget(funnel.record, RedisAdmin(client), lambda: "ab" * 64)("ada", quiet)
+    by_counters, by_record = seen(funnel)
+    assert by_counters == by_record
+    assert [one.user_id for one in by_counters] == ["bob", Forgetting("ada", "ab" * 64).alias]
+    assert [(one.arm, one.bought) for one in by_counters] == [("holdout", False), ("short", True)]
+    for key in redis.direct.scan_iter("tk:experiment:*"):
+        assert not [field for field in redis.direct.hkeys(key) if field.endswith(b"|ada")]
 
 
 def test_export_tells_each_of_a_users_steps_once(funnel: Funnel, redis: RedisStack) -> None:

@@ -50,8 +50,8 @@ FUNNEL_MUTANTS = (
         name="step-doubles-in-the-record",
         harm="A step that came twice lies in two objects, and the whole report breaks off.",
         file="tollkeeper_core/adapters/step_bench.py",
-        find="INSERT OR IGNORE",
-        replace="INSERT",
+        find='_ADD = f"INSERT OR IGNORE',
+        replace='_ADD = f"INSERT',
         tests=(FUNNEL,),
     ),
     Mutant(

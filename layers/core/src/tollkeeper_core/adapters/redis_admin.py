@@ -11,10 +11,12 @@ from typing import Any
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of, top_up_of
 from tollkeeper_core.adapters.redis_books import RedisBooks
+from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
+from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.domain.top_ups import SENT, Mandate
@@ -139,6 +141,11 @@ class RedisAdmin(RedisStore):
     def delete_user(self, user_id: str) -> int:
         """See record.LedgerAdmin."""
         return sum(self._delete(found) for found in self._scan(keys.everything(user_id)))
+
+    def mask_in_experiments(self, who: Forgetting) -> int:
+        """See record.LedgerAdmin."""
+        names = [name for found in self._scan(keys.ALL_EXPERIMENTS) for name in found]
+        return RedisFunnel(self).mask(names, who.user_id, who.alias)
 
     def _scan(self, pattern: str) -> Iterator[list[str]]:
         """Keys that match, in batches; the empty ones are left out. A key may come twice."""

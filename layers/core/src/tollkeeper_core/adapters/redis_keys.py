@@ -19,6 +19,7 @@ key                            type       what, and its life
 ``tk:{u}:customer``            string     the payment provider's id of the user; for ever
 ``tk:{u}:topup``               string     the automatic top-up that they agreed to; for ever
 ``tk:funnel:<period>``         hash       counted steps and users, nobody's name; 800 days
+``tk:experiment:<name>``       hash       who saw which variant and bought; 800 days
 ``tk:books:<month>``           hash       what each user cost and brought in; 800 days
 ``tk:money:<month>``           hash       Stripe's transactions that are in the books; 800 days
 =============================  =========  =======================================================
@@ -38,6 +39,8 @@ ALL_USERS = "tk:{*"
 ALL_STATES = "tk:{*}"
 #: What a rebuild writes: users, and the owner's books.
 ALL_REBUILT = "tk:[{bm]*"
+
+ALL_EXPERIMENTS = "tk:experiment:*"
 
 DAY_S = 86_400
 #: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.
@@ -135,6 +138,11 @@ def money(month: str) -> str:
     their money, which stays in the books, is not counted once more.
     """
     return f"tk:money:{month}"
+
+
+def experiment(name: str) -> str:
+    """Who saw the page in an experiment, and who bought: ``prompt_shown|<user>`` and the like."""
+    return f"tk:experiment:{name}"
 
 
 def customer(user_id: str) -> str:

@@ -5,9 +5,9 @@ keep, none to lose, and every function says the same (docs/experiments.md).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -110,6 +110,26 @@ class Experiment(BaseModel):
         """0 to 9999, each as likely: 2**64 is so much more that its remainder does not count."""
         digest = hashlib.sha256(f"{self.name}:{user_id}".encode()).digest()
         return int.from_bytes(digest[:_HASH_BYTES]) % _BUCKETS
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A user who was shown the page in an experiment. ``arm``: the variant or the hold-out, as it
+    was then; ``bought``: paid for something from there.
+    """
+
+    user_id: str
+    arm: str
+    first_ms: int
+    bought: bool
+
+
+class SeenSource(Protocol):
+    """Who saw what, from wherever it is kept."""
+
+    def seen(self, experiment: str) -> Iterable[Seen]:
+        """Each user once, in any order."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class StepKind(StrEnum):
     EXPIRED = "expired"
 
 
+#: What an experiment knows of each of its users.
+SEEN = frozenset((StepKind.PROMPT_SHOWN, StepKind.PAID))
+
 _Name = Annotated[str, StringConstraints(pattern=rf"^({NAME})?$")]
 
 
@@ -74,6 +77,16 @@ class Step(BaseModel):
         """
         parts = (self.kind, self.trigger, self.tier, self.offer, self.currency)
         return "|".join((*parts, self.variant) if self.variant else parts)
+
+    @property
+    def seen(self) -> tuple[str, str, str] | None:
+        """Of a showing or a purchase in an experiment: the experiment's name, the field there and
+        what it is to say (see experiments.Seen).
+        """
+        if not self.variant or self.kind not in SEEN:
+            return None
+        experiment, _, arm = self.variant.partition(":")
+        return experiment, f"{self.kind}|{self.user_id}", f"{self.at_ms}|{arm}"
 
     def line(self, period_ids: Sequence[str]) -> str:
         """Its line of the record, in the periods in which it counts."""

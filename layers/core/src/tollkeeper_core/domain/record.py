@@ -201,6 +201,10 @@ class LedgerAdmin(Protocol):
         """Delete everything of every user, and the books; yields how many keys have gone so far."""
         ...
 
+    def mask_in_experiments(self, who: Forgetting) -> int:
+        """Put the alias in the place of who was seen in experiments; answers how often."""
+        ...
+
     def delete_user(self, user_id: str) -> int:
         """Delete everything of one user; how many keys that were."""
         ...

@@ -27,7 +27,7 @@ class Forget:
 
     1. who it is, and the key of the names to come, are kept in the archive. From here on rebuild
        and verify refuse to run, so nobody sees half a person;
-    2. Redis is cleared;
+    2. Redis is cleared; who was seen in an experiment goes on counting under the alias;
     3. each object that names the person is written anew, then deleted with all its versions. In
        between the postings stand under both names; the next run finds the old object again, and
        the same key gives the same new one;
@@ -46,13 +46,17 @@ class Forget:
         if who is None:
             who = Forgetting(user_id, self.new_key())
             self.archive.begin_forgetting(who)
-        done = Forgotten(keys=self.admin.delete_user(user_id))
+        done = Forgotten(keys=self._clear(who))
         # Again until nothing is found: a function may have been writing meanwhile.
         while self._rewrite(who, done, progress):
             pass
-        done.keys += self.admin.delete_user(user_id)
+        done.keys += self._clear(who)
         self.archive.end_forgetting(who)
         return done
+
+    def _clear(self, who: Forgetting) -> int:
+        self.admin.mask_in_experiments(who)
+        return self.admin.delete_user(who.user_id)
 
     def _rewrite(self, who: Forgetting, done: Forgotten, progress: Progress) -> int:
         rewritten = 0
