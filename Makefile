@@ -168,6 +168,7 @@ reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
 	@$(BIN)/python -m infra.reference.configuration
 	@$(BIN)/python -m infra.reference.openapi
 	@$(BIN)/python -m infra.reference.openapi_pages
+	@$(BIN)/python -m infra.reference.openapi_webhook
 
 .PHONY: lock
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks

@@ -17,4 +17,4 @@ html_theme = "furo"
 html_title = "Tollkeeper"
 html_show_sphinx = False
 html_copy_source = False
-html_extra_path = ["openapi.json", "openapi-pages.json"]
+html_extra_path = ["openapi.json", "openapi-pages.json", "openapi-webhook.json"]

@@ -1,14 +1,24 @@
 """Every route against its document: no 5xx, no breach, no change by what is refused."""
 
+import hashlib
+import hmac
+import time
 import uuid
 import zlib
+from itertools import cycle
 from typing import Any
 
+import httpx
 import pytest
+from redis import Redis
+from requests import PreparedRequest
+from requests.auth import AuthBase
 
 from infra.local.stack import LocalStack
-from infra.reference import openapi, openapi_pages
-from tests.support.promises import QUEUE_QUIET_S, hold_to, operations
+from infra.reference import openapi, openapi_pages, openapi_webhook
+from infra.setup.parameters import read_secrets
+from infra.setup.stripe_endpoint import EVENTS
+from tests.support.promises import QUEUE_QUIET_S, everything, hold_to, operations, when_quiet
 from tests.support.story import Story
 
 API = operations(openapi.document())
@@ -79,3 +89,88 @@ def test_the_pages_keep_their_promise(
         assert any(status < 400 for status in statuses), f"nothing valid was tried: {statuses}"
     if not operation[0].startswith(("/embed.", "/checkout.mjs")):
         assert any(400 <= status < 500 for status in statuses), "nothing invalid was tried"
+
+
+class Signature(AuthBase):
+    """Stripe's, of the very bytes that are sent."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        body = request.body or b""
+        sent = body.encode() if isinstance(body, str) else body
+        request.headers["Stripe-Signature"] = self.of(sent)
+        return request
+
+    def of(self, body: bytes) -> str:
+        now = int(time.time())
+        signed = hmac.new(self._secret.encode(), f"{now}.".encode() + body, hashlib.sha256)
+        return f"t={now},v1={signed.hexdigest()}"
+
+
+@pytest.fixture
+def signature(stack: LocalStack) -> Signature:
+    name = "stripe_webhook_secret"
+    secrets = read_secrets(stack.ssm(), f"/tollkeeper/{stack.settings.stage}", [name])
+    return Signature(secrets[name].split(",")[0])
+
+
+def test_the_webhook_keeps_its_promise(stack: LocalStack, signature: Signature) -> None:
+    """Signed are events of a kind that Stripe sends, of another stage; all else is forged."""
+    ((path, method),) = operations(openapi_webhook.document())
+    with Redis(port=stack.redis_port) as redis:
+        before = when_quiet(redis, QUEUE_QUIET_S)
+    signed: set[str] = set()
+    kinds = cycle(sorted(EVENTS))
+
+    def prepare(case: Any) -> None:
+        number = zlib.crc32(f"{case.body}".encode("utf-8", "replace"))
+        if not is_event(case.body) or number % 4 == 0:
+            return
+        kind = next(kinds)
+        elsewhere = {"id": "any_1", "metadata": {"tollkeeper": "elsewhere"}}
+        case.body |= {"type": kind, "data": {"object": elsewhere}}
+        signed.add(kind)
+
+    def auth(case: Any) -> AuthBase | None:
+        return signature if is_event(case.body) and case.body["type"] in EVENTS else None
+
+    statuses = hold_to(
+        openapi_webhook.document(),
+        (path, method),
+        stack.urls["stripe_webhook"],
+        stack.redis_port,
+        headers={},
+        examples=160,
+        quiet_s=QUEUE_QUIET_S,
+        prepare=prepare,
+        auth=auth,
+    )
+
+    assert statuses == {200, 400}
+    assert signed == set(EVENTS)
+    with Redis(port=stack.redis_port) as redis:
+        assert everything(redis) == before, "an event of another stage changed something"
+
+
+def is_event(body: Any) -> bool:
+    """As the document has them."""
+    return (
+        isinstance(body, dict)
+        and all(isinstance(body.get(key), str) and body[key] for key in ("id", "type"))
+        and type(body.get("created")) is int
+        and body["created"] >= 0
+        and isinstance(body.get("data"), dict)
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"id": 5}', b'{"id": "evt_1", "type": ""}'])
+def test_what_is_signed_and_no_event_is_asked_for_again(
+    stack: LocalStack, signature: Signature, body: bytes
+) -> None:
+    """As the document says of 500; never 200, for somebody may have paid."""
+    headers = {"Stripe-Signature": signature.of(body), "Content-Type": "application/json"}
+    answer = httpx.post(stack.urls["stripe_webhook"], content=body, headers=headers)
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "unusable_event"

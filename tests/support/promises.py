@@ -8,6 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from redis import Redis
+from requests.auth import AuthBase
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -41,10 +42,12 @@ def hold_to(
     examples: int,
     quiet_s: float,
     prepare: Callable[[Any], None] = lambda _case: None,
+    auth: Callable[[Any], AuthBase | None] = lambda _case: None,
 ) -> set[int]:
     """Try valid and invalid requests; the statuses that came back.
 
     What was refused is sent once more when all is quiet, and must leave every key as it was.
+    ``prepare`` may change a case; ``auth`` what is sent of it, down to the bytes.
     """
     path, method = operation
     described = schemathesis.openapi.from_dict(document)[path][method]
@@ -62,7 +65,7 @@ def hold_to(
     @given(case=cases)
     def ask(case: Any) -> None:
         prepare(case)
-        answer = case.call(base_url=base_url, headers=headers)
+        answer = case.call(base_url=base_url, headers=headers, auth=auth(case))
         case.validate_response(answer, checks=CHECKS)
         statuses.add(answer.status_code)
         if answer.status_code >= 400:
@@ -72,7 +75,8 @@ def hold_to(
     with Redis(port=redis_port) as redis:
         before = when_quiet(redis, quiet_s)
         for case in refused:
-            assert case.call(base_url=base_url, headers=headers).status_code >= 400
+            answer = case.call(base_url=base_url, headers=headers, auth=auth(case))
+            assert answer.status_code >= 400
         assert everything(redis) == before, "an invalid request changed something"
     return statuses
 

@@ -2,7 +2,7 @@
 
 import json
 
-from infra.reference import configuration, openapi, openapi_pages
+from infra.reference import configuration, openapi, openapi_pages, openapi_webhook
 
 
 def test_the_configuration_page_is_up_to_date() -> None:
@@ -19,3 +19,4 @@ def test_every_field_is_on_the_page() -> None:
 def test_the_api_document_is_up_to_date() -> None:
     assert json.loads(openapi.PAGE.read_text("utf-8")) == openapi.document(), "run make reference"
     assert json.loads(openapi_pages.PAGE.read_text("utf-8")) == openapi_pages.document()
+    assert json.loads(openapi_webhook.PAGE.read_text("utf-8")) == openapi_webhook.document()
