@@ -3,6 +3,7 @@
 from tests.mutants.billing import BILLING_MUTANTS
 from tests.mutants.books import BOOKS_MUTANTS
 from tests.mutants.claims import CLAIM_MUTANTS
+from tests.mutants.confidence import CONFIDENCE_MUTANTS
 from tests.mutants.experiments import EXPERIMENT_MUTANTS
 from tests.mutants.fraud import FRAUD_MUTANTS
 from tests.mutants.funnel import FUNNEL_MUTANTS
@@ -24,6 +25,7 @@ MUTANTS = (
     *FUNNEL_MUTANTS,
     *BOOKS_MUTANTS,
     *EXPERIMENT_MUTANTS,
+    *CONFIDENCE_MUTANTS,
     *OVERLAY_MUTANTS,
     *SDK_MUTANTS,
 )
