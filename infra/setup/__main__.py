@@ -14,8 +14,9 @@ from infra.setup.guide import Guide, Options, open_guide
 ROOT = Path(__file__).parents[2]
 EPILOG = """
 Without a terminal, or with --non-interactive, answers come from the environment: TOLLKEEPER_STAGE,
-AWS_REGION, UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN, STRIPE_SECRET_KEY. What an earlier run
-stored need not be given again. Run it again at any point: what you changed yourself stays.
+AWS_REGION, UPSTASH_REDIS_REST_URL, UPSTASH_REDIS_REST_TOKEN, STRIPE_SECRET_KEY, and, to try out an
+upgrade, TOLLKEEPER_API_KEY. What an earlier run stored need not be given again. Run it again at any
+point: what you changed yourself stays.
 """
 
 
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
         skip_deploy=parsed.skip_deploy,
         api_url=parsed.api_url,
         webhook_url=parsed.webhook_url,
+        force=parsed.force,
     )
     try:
         guide = open_guide(console, options, ROOT)
@@ -73,6 +75,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--api-url", help="address of the API, where it is not the stack's own")
     parser.add_argument(
         "--webhook-url", help="address for Stripe's events, where it is not the stack's own"
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="deploy although a newer version is there already"
     )
     return parser
 

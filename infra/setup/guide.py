@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
+import httpx
 import stripe
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.setup import upgrade
 from infra.setup.checks import Upstash, check_stripe_key, check_upstash, stripe_client
 from infra.setup.console import Console
 from infra.setup.errors import SetupError
@@ -21,6 +23,7 @@ from infra.setup.first_call import first_call
 from infra.setup.keys import new_api_key, new_link_key
 from infra.setup.memory import Remembered, known_stages, recall, remember
 from infra.setup.parameters import read_secrets, write_configuration, write_secrets
+from infra.setup.smoke import Target, live_through
 from infra.setup.stack import Outputs, Stack
 from infra.setup.stripe_endpoint import register_webhook, replace_webhook
 
@@ -48,6 +51,7 @@ class Options:
     skip_deploy: bool = False
     api_url: str | None = None
     webhook_url: str | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class Guide:
 
     def run(self, options: Options) -> None:
         """Take every step. Raises SetupError."""
+        before = None
+        if not options.skip_deploy:
+            before = upgrade.prepare(self.console, self.stack, force=options.force)
         stored = self.read_stored()
         self.set_up_redis(stored)
         stripe_key = self.set_up_stripe(stored)
@@ -73,8 +80,14 @@ class Guide:
         outputs = self.deploy(options)
         if stripe_key and outputs.webhook_url:
             self.register_webhook(stripe_key, outputs.webhook_url, stored)
-        self.publish(outputs)
-        self.call(outputs, api_key)
+        try:
+            self.publish(outputs)
+            self.call(outputs, api_key)
+            if stripe_key and not options.skip_deploy:
+                self.try_out(outputs, api_key)
+        except SetupError as error:
+            raise SetupError(f"{error}\n  {upgrade.way_back(self.stack, before)}") from error
+        self.say_how_to_call(outputs)
 
     def read_stored(self) -> dict[str, str]:
         """Read the secrets that an earlier run stored, so that they need not be typed again."""
@@ -214,18 +227,35 @@ class Guide:
         self.console.done("Every function knows it.")
 
     def call(self, outputs: Outputs, api_key: str | None) -> None:
-        """Make the first metered call, and say how app code makes the next."""
+        """Make the first metered call, with the key that was made now."""
+        if api_key is not None and outputs.api_url is not None:
+            self.console.step("The first call")
+            check = first_call(outputs.api_url.rstrip("/"), api_key)
+            self.console.done(f"{check['decision']}: {json.dumps(check)}")
+
+    def try_out(self, outputs: Outputs, api_key: str | None) -> None:
+        """Run the smoke test over what was deployed, where there is a key to do it with."""
+        self.console.step("Does it do what it is for?")
+        key = api_key or self.console.ask(
+            "An API key of yours", "TOLLKEEPER_API_KEY", default="", hidden=True
+        )
+        api, page, webhook = outputs.api_url, outputs.upgrade_page_url, outputs.webhook_url
+        if not key:
+            self.console.note("Not tried: make smoke, with TOLLKEEPER_API_KEY set, does it later.")
+        elif api and page and webhook:
+            try:
+                live_through(Target(api, page, webhook, key), self.console.done)
+            except httpx.HTTPError as error:
+                raise SetupError(f"The stack cannot be reached: {error}") from error
+
+    def say_how_to_call(self, outputs: Outputs) -> None:
+        """How app code makes the next call."""
         if outputs.api_url is None:
             self.console.step("Done", "There is no stack yet: run this without --skip-deploy.")
             return
-        url = outputs.api_url.rstrip("/")
-        if api_key is not None:
-            self.console.step("The first call")
-            check = first_call(url, api_key)
-            self.console.done(f"{check['decision']}: {json.dumps(check)}")
         self.console.step(
             "Done. Your app asks before each AI call:",
-            f"curl {url}/v1/check \\",
+            f"curl {outputs.api_url.rstrip('/')}/v1/check \\",
             '  -H "Authorization: Bearer $TOLLKEEPER_API_KEY" \\',
             '  -H "Content-Type: application/json" \\',
             """  -d '{"user_id": "alice", "amount_usd": "0.01"}'""",

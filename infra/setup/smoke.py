@@ -167,6 +167,15 @@ def _expect(holds: bool, answer: httpx.Response, why: str = "") -> None:
         raise SetupError(f"{why}. {said}" if why else said)
 
 
+def live_through(target: Target, say: Callable[[str], None]) -> None:
+    """Take every step, and ``say`` each. Raises SetupError and httpx.HTTPError."""
+    with Smoke(target) as smoke:
+        for what, step in smoke.steps:
+            began = time.monotonic()
+            step()
+            say(f"{what}  {time.monotonic() - began:.1f} s")
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the steps until one fails; 1 then."""
     parser = argparse.ArgumentParser(prog="python -m infra.setup.smoke", description=__doc__)
@@ -177,11 +186,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--webhook-url", help="address of the webhook, instead of the stack's")
     options = parser.parse_args(arguments)
     try:
-        with Smoke(_target(options)) as smoke:
-            for what, step in smoke.steps:
-                began = time.monotonic()
-                step()
-                print(f"  ✓ {what}  {time.monotonic() - began:.1f} s")
+        live_through(_target(options), lambda text: print(f"  ✓ {text}"))
     except (SetupError, httpx.HTTPError, BotoCoreError, ClientError) as error:
         print(f"\n✗ {error}", file=sys.stderr)
         return 1

@@ -87,11 +87,13 @@ class Stack:
             raise
         return found
 
+    def version(self) -> str | None:
+        """What is deployed; None without a stack, or with one that does not say."""
+        return self._values().get("Version")
+
     def outputs(self) -> Outputs:
         """Read the stack's outputs; all None when there is no stack."""
-        described = self.describe()
-        listed = described.get("Outputs", []) if described else []
-        values = {entry["OutputKey"]: entry["OutputValue"] for entry in listed}
+        values = self._values()
         return Outputs(
             api_url=values.get("InterceptUrl"),
             webhook_url=values.get("StripeWebhookUrl"),
@@ -99,6 +101,11 @@ class Stack:
             sync_config_function=values.get("SyncConfigFunctionName"),
             queues={name: values[key] for key, name in _QUEUES.items() if key in values},
         )
+
+    def _values(self) -> dict[str, str]:
+        described = self.describe()
+        listed = described.get("Outputs", []) if described else []
+        return {entry["OutputKey"]: entry["OutputValue"] for entry in listed}
 
     def _sam(self, *arguments: str) -> None:
         command = [self._sam_path(), *arguments]

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from tollkeeper_core.services import stripe_events
 
 from infra.setup.stripe_endpoint import EVENTS
+from infra.setup.upgrade import own_version
 from tests.infra.conftest import ROOT, TEMPLATE, sam, translate
 
 FUNCTIONS = {
@@ -442,3 +444,8 @@ def test_stripe_is_asked_for_every_event_that_is_acted_on() -> None:
 
     assert len(acted_on) >= 10
     assert acted_on <= set(EVENTS)
+
+
+def test_the_version_is_that_of_the_project(template: dict[str, Any]) -> None:
+    core = tomllib.loads((ROOT / "layers/core/pyproject.toml").read_text())["project"]["version"]
+    assert template["Outputs"]["Version"]["Value"] == own_version(ROOT) == core
