@@ -17,7 +17,7 @@ from tollkeeper_core.services.sync_config import ConfigError
 
 from infra.cli import commands
 from infra.cli.connection import connect
-from infra.cli.report import a_count_of_days, report
+from infra.cli.report import a_count, a_count_of_days, a_day_or_month, report
 from infra.cli.screen import fail
 
 _DESCRIPTION = "The owner's commands over the ledger and its record (docs/ledger.md)."
@@ -106,14 +106,25 @@ def command_parser() -> ArgumentParser:
     reconcile.set_defaults(run=commands.reconcile)
 
     funnel = subparsers.add_parser(
-        "report", parents=[common], help="the funnel from a limit to a purchase, and what was paid"
+        "report", parents=[common], help="the funnel from a limit to a purchase, or profit per user"
     )
     funnel.add_argument(
         "--days", type=a_count_of_days, default=28, metavar="N", help="up to the last day (28)"
     )
-    funnel.add_argument("--from", dest="first", type=date.fromisoformat, metavar="DAY")
+    funnel.add_argument("--from", dest="first", type=a_day_or_month, metavar="DAY")
     funnel.add_argument(
-        "--to", dest="last", type=date.fromisoformat, metavar="DAY", help="the last day (today)"
+        "--to", dest="last", type=a_day_or_month, metavar="DAY", help="the last day (today)"
+    )
+    funnel.add_argument(
+        "--profit",
+        action="store_true",
+        help="profit per user instead, by month and tier; --from and --to are months (2026-11)",
+    )
+    funnel.add_argument(
+        "--months", type=a_count, metavar="N", help="of --profit, up to the last month (3)"
+    )
+    funnel.add_argument(
+        "--top", type=a_count, default=10, metavar="N", help="users in the lists of --profit (10)"
     )
     funnel.add_argument(
         "--by",

@@ -3,7 +3,8 @@
 import json
 import sys
 from argparse import ArgumentTypeError, Namespace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
@@ -16,6 +17,7 @@ from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.analytics import Analytics, FunnelReport, Slice
 
 from infra.cli.connection import Connection
+from infra.cli.profit import profit_report
 from infra.cli.report_page import page
 from infra.cli.report_words import LABELS, money, percent
 from infra.cli.screen import console, progress, say
@@ -32,17 +34,27 @@ _SHORT = {
 _BAR = 40
 #: The counters go back 800 days (redis_keys).
 DAYS_MAX = 800
+COUNT_MAX = 1_000
 
 
 def report(at: Connection, options: Namespace) -> int:
-    """Two requests to Redis; with ``--from-archive`` one, and the record of these days."""
+    """Two requests to Redis; with ``--from-archive`` one, and the record of these days.
+
+    ``--profit``: see profit_report.
+    """
     loaded = at.admin.load()
     if loaded is None:
         raise RecordError("There is no configuration: nothing was sold here yet.")
-    calendar = loaded[1].settings.calendar
+    settings = loaded[1].settings
+    calendar = settings.calendar
     today = datetime.now(ZoneInfo(calendar.time_zone)).date()
-    last = options.last or today
-    first = options.first or last - timedelta(days=options.days - 1)
+    if options.profit:
+        return profit_report(at, settings, today, options)
+    for asked in (options.first, options.last):
+        if asked is not None and asked.is_month:
+            raise RecordError("A month is for --profit: give a day such as 2026-11-01.")
+    last = options.last.day if options.last else today
+    first = options.first.day if options.first else last - timedelta(days=options.days - 1)
     if not 0 <= (last - first).days < DAYS_MAX:
         raise RecordError(f"Give 1 to {DAYS_MAX} days, the first before the last.")
 
@@ -62,6 +74,30 @@ def report(at: Connection, options: Namespace) -> int:
     else:
         show(found)
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What ``--from`` and ``--to`` name: a day, or a month by its first day."""
+
+    day: date
+    is_month: bool
+
+
+def a_day_or_month(text: str) -> Asked:
+    """For ``--from`` and ``--to``. Raises ArgumentTypeError."""
+    is_month = len(text) == len("2026-11")
+    try:
+        return Asked(date.fromisoformat(f"{text}-01" if is_month else text), is_month)
+    except ValueError:
+        raise ArgumentTypeError("must be a day such as 2026-11-01, or a month: 2026-11") from None
+
+
+def a_count(text: str) -> int:
+    """For ``--months`` and ``--top``. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 1 <= int(text) <= COUNT_MAX:
+        raise ArgumentTypeError(f"must be 1 to {COUNT_MAX}")
+    return int(text)
 
 
 def a_count_of_days(text: str) -> int:

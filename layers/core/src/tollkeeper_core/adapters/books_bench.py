@@ -25,7 +25,8 @@ SELECT month, kind, "of", user_id, sum(amount) FROM entries GROUP BY month, kind
 #: A line lies on the UTC day on which it was settled, which comes after the day that counts: a
 #: message waits in the queue and its dead-letter queue for 28 days at most, and as long again when
 #: it is redriven.
-_BEFORE_DAYS, _AFTER_DAYS = 2, 62
+_BEFORE, _AFTER = timedelta(days=2), timedelta(days=62)
+_MONTH = timedelta(days=31)
 _OBJECTS = 500
 
 
@@ -43,7 +44,7 @@ class BooksBench:
                 yield Entry(month, EntryKind(kind), of, user_id, amount)
 
     def _read(self, db: sqlite3.Connection, months: frozenset[str]) -> None:
-        done, found = 0, self._record.posting_names(_days_of(months))
+        done, found = 0, self._record.posting_names(*_days_of(months))
         while names := list(islice(found, _OBJECTS)):
             for _, lines in self._record.read(names):
                 db.executemany(_ADD, _rows(lines, months))
@@ -51,15 +52,12 @@ class BooksBench:
             self._progress("read", done)
 
 
-def _days_of(months: frozenset[str]) -> list[str]:
-    """Days (``2026-11-25``) on which lines of these months may lie, in order."""
-    days: set[date] = set()
-    for month in months:
-        first = date.fromisoformat(f"{month.removeprefix('m:')}-01")
-        last = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        begin, end = first - timedelta(days=_BEFORE_DAYS), last + timedelta(days=_AFTER_DAYS)
-        days |= {begin + timedelta(days=n) for n in range((end - begin).days + 1)}
-    return [str(day) for day in sorted(days)]
+def _days_of(months: frozenset[str]) -> tuple[date, date]:
+    """The first and the last day on which lines of these months may lie."""
+    first, last = (
+        date.fromisoformat(f"{month.removeprefix('m:')}-01") for month in (min(months), max(months))
+    )
+    return first - _BEFORE, last + _MONTH + _AFTER
 
 
 def _rows(lines: Sequence[str], months: frozenset[str]) -> Iterator[tuple[str, ...]]:

@@ -5,6 +5,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
 from tollkeeper_core.adapters.archive import POSTINGS, STEPS, S3Archive
@@ -40,13 +41,13 @@ class S3Record(S3Archive):
         """See record.ArchiveReader."""
         return self._pages(STEPS)
 
-    def step_names(self, days: Sequence[str]) -> Iterator[str]:
-        """The objects of steps of these days (``2026-11-25``)."""
-        return self._names_of(STEPS, days)
+    def step_names(self, first: date, last: date) -> Iterator[str]:
+        """The objects of steps from the first day to the last."""
+        return self._names_of(STEPS, first, last)
 
-    def posting_names(self, days: Sequence[str]) -> Iterator[str]:
-        """The objects of postings of these days (``2026-11-25``)."""
-        return self._names_of(POSTINGS, days)
+    def posting_names(self, first: date, last: date) -> Iterator[str]:
+        """The objects of postings from the first day to the last."""
+        return self._names_of(POSTINGS, first, last)
 
     def read(self, names: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
         """See record.ArchiveReader."""
@@ -94,14 +95,18 @@ class S3Record(S3Archive):
                 return
         self._delete(old)
 
-    def _names_of(self, kind: str, days: Sequence[str]) -> Iterator[str]:
-        for day in days:
-            for page in self._pages(f"{kind}dt={day}/"):
-                yield from page
+    def _names_of(self, kind: str, first: date, last: date) -> Iterator[str]:
+        """A day is listed with its neighbours: most have few objects."""
+        end = f"{kind}dt={last + timedelta(days=1)}/"
+        for page in self._pages(kind, f"{kind}dt={first}/"):
+            for name in page:
+                if name >= end:
+                    return
+                yield name
 
-    def _pages(self, prefix: str) -> Iterator[Sequence[str]]:
+    def _pages(self, prefix: str, after: str = "") -> Iterator[Sequence[str]]:
         pages = self._client.get_paginator("list_objects_v2")
-        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix):
+        for page in pages.paginate(Bucket=self._bucket, Prefix=prefix, StartAfter=after):
             yield [found["Key"] for found in page.get("Contents", ())]
 
     def _versions(self, prefix: str) -> Iterator[list[Versions]]:

@@ -45,7 +45,7 @@ CREATE INDEX of_user ON seen (user_id, step);
 _SEE = "INSERT OR IGNORE INTO seen VALUES (?, ?, ?, ?, ?)"
 _COLUMNS = {"d": "day", "w": "week", "m": "month"}
 #: A week or month of which only some days are asked for begins or ends at most this far away.
-_MARGIN_DAYS = 31
+_MARGIN = timedelta(days=31)
 _OBJECTS = 500
 
 
@@ -73,9 +73,7 @@ class StepBench:
 
     def _around(self, days: Sequence[str]) -> Iterator[str]:
         first, last = (date.fromisoformat(day.removeprefix("d:")) for day in (days[0], days[-1]))
-        around = (last - first).days + 2 * _MARGIN_DAYS + 1
-        every = [f"{first + timedelta(days=n - _MARGIN_DAYS)}" for n in range(around)]
-        return self._record.step_names(every)
+        return self._record.step_names(first - _MARGIN, last + _MARGIN)
 
     def _read(self, found: Iterator[str]) -> Iterator[list[str]]:
         done = 0
