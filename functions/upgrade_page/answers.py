@@ -68,6 +68,11 @@ def data(content: Mapping[str, Any]) -> Response:
     return JSONResponse(content, headers=_HEADERS)
 
 
+def nothing() -> Response:
+    """Done, and nothing to say."""
+    return Response(status_code=204, headers=_HEADERS)
+
+
 def problem(error: Problem) -> Response:
     """RFC 9457."""
     headers = {**_HEADERS, **error.headers}

@@ -10,6 +10,7 @@ from tollkeeper_core.services.upgrade import UpgradeService
 from functions.upgrade_page.assets import EMBED_PATHS, embed, static, theme
 from functions.upgrade_page.auto_topup import end
 from functions.upgrade_page.checkout import checkout, portal
+from functions.upgrade_page.dismissed import dismissed
 from functions.upgrade_page.errors import EXCEPTION_HANDLERS
 from functions.upgrade_page.pages import done, upgrade
 from functions.upgrade_page.status import status
@@ -26,6 +27,7 @@ def create_site(
         routes=[
             Route("/upgrade", upgrade, methods=["GET"]),
             Route("/upgrade/checkout", checkout, methods=["POST"]),
+            Route("/upgrade/dismissed", dismissed, methods=["POST"]),
             Route("/upgrade/portal", portal, methods=["POST"]),
             Route("/upgrade/auto-topup/end", end, methods=["POST"]),
             Route("/upgrade/status", status, methods=["GET"]),

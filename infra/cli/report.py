@@ -29,6 +29,7 @@ _SHORT = {
     StepKind.CHECKOUT_OPENED: "opened",
     StepKind.PAID: "paid",
     StepKind.CREDITS_USED: "used",
+    StepKind.DISMISSED: "closed",
     StepKind.EXPIRED: "expired",
 }
 _BAR = 40

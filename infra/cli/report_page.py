@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from html import escape
 
-from tollkeeper_core.domain.funnel import StepKind
+from tollkeeper_core.domain.funnel import UNPAID, StepKind
 from tollkeeper_core.services.analytics import FunnelReport, Slice
 
 from infra.cli.page_parts import WIDTH, document, figure, note, section, svg
@@ -42,11 +42,11 @@ def _funnel(total: Slice) -> str:
     for n, kind in enumerate(StepKind):
         count, y = total.steps[kind], n * _ROW
         kept = ""
-        if before and kind is not StepKind.EXPIRED:
+        if before and kind not in UNPAID:
             kept = f"{count / before:.0%} of the step before"
         before = count
         width = count * room / most
-        shade = "faint" if kind is StepKind.EXPIRED else "bar"
+        shade = "faint" if kind in UNPAID else "bar"
         rows.append(
             f"<text class='soft' x='0' y='{y + 24}'>{escape(LABELS[kind])}</text>"
             f"<rect class='{shade}' x='{_LEFT}' y='{y + 7}' width='{max(width, 1):.1f}' "

@@ -14,6 +14,7 @@ LABELS = {
     StepKind.CHECKOUT_OPENED: "checkout opened",
     StepKind.PAID: "paid",
     StepKind.CREDITS_USED: "credits used",
+    StepKind.DISMISSED: "dismissed",
     StepKind.EXPIRED: "checkout expired",
 }
 

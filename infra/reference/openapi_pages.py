@@ -29,12 +29,14 @@ _REFUSED = {
     "410": "The link has expired.",
     "503": "Redis is away, or nothing is published: try again.",
 }
+_NO_FORM = {
+    "413": "The form is larger than 8 KiB.",
+    "422": "The form is wrong.",
+}
 _NOT_SOLD = {
     "402": "The card was refused.",
     "404": "This is not for sale, or nothing was bought yet.",
     "409": "What this link began is paid.",
-    "413": "The form is larger than 8 KiB.",
-    "422": "The form is wrong.",
     "429": "That is all that can be bought in one day.",
     "502": "Stripe did not answer.",
 }
@@ -75,6 +77,16 @@ def document() -> Schema:
                     },
                     {"anyOf": [_url("checkout_url"), _EMBEDDED]},
                 )
+            },
+            "/upgrade/dismissed": {
+                "post": {
+                    "summary": "The page was closed and nothing bought: the page tells it itself",
+                    "requestBody": _body({"t": _TEXT}),
+                    "responses": {
+                        "204": {"description": "Done."},
+                        **_problems({**_REFUSED, **_NO_FORM}),
+                    },
+                }
             },
             "/upgrade/portal": {
                 "post": _form(
@@ -137,18 +149,22 @@ def _file(summary: str) -> Schema:
 def _form(
     summary: str, fields: dict[str, Schema], answer: Schema, then: str = "on to Stripe"
 ) -> Schema:
-    schema: Schema = {"type": "object", "properties": fields, "required": ["t"]}
     return {
         "summary": summary,
-        "requestBody": {
-            "required": True,
-            "content": {"application/x-www-form-urlencoded": {"schema": schema}},
-        },
+        "requestBody": _body(fields),
         "responses": {
             "200": _answer({"application/json": {"schema": answer}}),
             "303": {"description": f"For a browser: {then}."},
-            **_problems({**_REFUSED, **_NOT_SOLD}),
+            **_problems({**_REFUSED, **_NO_FORM, **_NOT_SOLD}),
         },
+    }
+
+
+def _body(fields: dict[str, Schema]) -> Schema:
+    schema: Schema = {"type": "object", "properties": fields, "required": ["t"]}
+    return {
+        "required": True,
+        "content": {"application/x-www-form-urlencoded": {"schema": schema}},
     }
 
 

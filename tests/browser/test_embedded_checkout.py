@@ -80,6 +80,7 @@ def test_closed_and_begun_again(context: BrowserContext, world: World, stripe: L
     page.get_by_label("Close").click()
     expect(page.locator("#outcome")).to_have_text("dismissed")
     page.get_by_role("button", name="Upgrade").click()
+    expect(page.locator("iframe[title=Upgrade]")).to_have_count(1)  # the one before has gone
     page.frame_locator("iframe").get_by_role("button", name="Plus").click()
     expect(form.get_by_text("$20.00").first).to_be_visible()
 

@@ -57,7 +57,7 @@ def test_the_terminal_shows_what_was_sold_by_offer(stage: Stage) -> None:
     code, said = stage.run("report", "--by", "offer")
     assert code == 0
     assert "100.0%; $25.00 ($12.50 an order)" in said
-    assert re.search(r"plus +0 +0 +1 +0 +1 +0 +0 +– +\$20\.00", said)
+    assert re.search(r"plus +0 +0 +1 +0 +1 +0 +0 +0 +– +\$20\.00", said)
 
 
 def test_the_page_needs_nothing_from_elsewhere(stage: Stage, tmp_path: Path) -> None:

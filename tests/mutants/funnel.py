@@ -1,6 +1,14 @@
 """Bugs in the funnel: counted twice, not on record, in the wrong row."""
 
-from tests.mutants.mutant import FIRST_USES, FORGET, FUNNEL, FUNNEL_STEPS, PROPERTY, Mutant
+from tests.mutants.mutant import (
+    DISMISSED,
+    FIRST_USES,
+    FORGET,
+    FUNNEL,
+    FUNNEL_STEPS,
+    PROPERTY,
+    Mutant,
+)
 
 _SCRIPT = "tollkeeper_core/lua/step.lua"
 _SERVICE = "tollkeeper_core/services/count_steps.py"
@@ -85,6 +93,30 @@ FUNNEL_MUTANTS = (
         find="        if found.state is not PromptState.PAID:\n            self.tell(",
         replace="        if found.state is not None:\n            self.tell(",
         tests=(FUNNEL_STEPS,),
+    ),
+    Mutant(
+        name="step-dismissed-when-paid",
+        harm="Who pays and then closes the page is read as lost.",
+        file="tollkeeper_core/services/upgrade.py",
+        find="if found.state is PromptState.OPEN:",
+        replace="if found.state:",
+        tests=(FUNNEL_STEPS,),
+    ),
+    Mutant(
+        name="step-dismissed-while-paying",
+        harm="Who closes the overlay and pays in the pop-up is read as lost.",
+        file="functions/upgrade_page/static/page.js",
+        find='$("choose")?.hidden === false',
+        replace="true",
+        tests=(DISMISSED,),
+    ),
+    Mutant(
+        name="step-dismissed-is-not-told",
+        harm="The overlay is gone before its page can tell that it was closed.",
+        file="functions/upgrade_page/static/embed.js",
+        find='        post("closed");\n',
+        replace="",
+        tests=(DISMISSED,),
     ),
     Mutant(
         name="step-every-use-is-the-first",

@@ -19,8 +19,16 @@ _GOES_ON = {
     StepKind.PAID: 0.8,
     StepKind.CREDITS_USED: 0.0,
 }
+#: Where those who are left may turn back, and how many of them are heard of.
+_TURNS_BACK = {
+    StepKind.PROMPT_SHOWN: (StepKind.DISMISSED, 0.5),
+    StepKind.OPTION_CLICKED: (StepKind.DISMISSED, 0.3),
+    StepKind.CHECKOUT_OPENED: (StepKind.EXPIRED, 0.9),
+}
 #: Told by whoever is asked again: these are never lost.
-_CERTAIN = {StepKind.PAID, StepKind.CREDITS_USED}
+_CERTAIN = {StepKind.PAID, StepKind.CREDITS_USED, StepKind.EXPIRED}
+#: Those that come about before anything is chosen, or after the choice was taken back.
+_NAMELESS = {StepKind.LIMIT_REACHED, StepKind.PROMPT_SHOWN, StepKind.DISMISSED}
 _PRICES = {"starter": (500, "usd"), "plus": (2000, "usd"), "kanso": (780, "jpy")}
 _TIERS = ("free", "pro")
 _TRIGGERS = ("daily", "weekly", "monthly")
@@ -62,9 +70,8 @@ class Crowd:
         running = None if chance.random() < _BEFORE_ONE else EXPERIMENT
         variant = assign(running, user_id).label
         price, currency = _PRICES[offer]
-        for kind, goes_on in _GOES_ON.items():
+        for kind in _way(chance):
             paid = kind is StepKind.PAID
-            named = kind not in {StepKind.LIMIT_REACHED, StepKind.PROMPT_SHOWN}
             step = Step(
                 kind=kind,
                 prompt_id=prompt_id,
@@ -72,7 +79,7 @@ class Crowd:
                 at_ms=at_ms,
                 trigger=trigger,
                 tier=tier,
-                offer=offer if named else "",
+                offer="" if kind in _NAMELESS else offer,
                 currency=currency if paid else "",
                 minor=price + chance.randrange(100) if paid else 0,
                 variant=variant,
@@ -82,8 +89,6 @@ class Crowd:
             else:
                 self._note(step)
                 yield step
-            if chance.random() >= goes_on:
-                return
             at_ms += chance.randrange(600_000)
 
     def _note(self, step: Step) -> None:
@@ -96,6 +101,17 @@ class Crowd:
         if step.kind is StepKind.LIMIT_REACHED:
             window = {"daily": 0, "weekly": 1, "monthly": 2}[step.trigger]
             self.reached.add((step.user_id, step.trigger, periods.ids[window]))
+
+
+def _way(chance: random.Random) -> Iterator[StepKind]:
+    """How far a prompt comes, and whether it is heard of where it ends."""
+    for kind, goes_on in _GOES_ON.items():
+        yield kind
+        if chance.random() >= goes_on:
+            back, heard = _TURNS_BACK.get(kind, (kind, 0.0))
+            if chance.random() < heard:
+                yield back
+            return
 
 
 def deliveries(steps: list[Step], seed: int) -> list[Step]:

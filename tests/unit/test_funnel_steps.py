@@ -9,7 +9,7 @@ from tollkeeper_core.domain.billing import BillingError
 from tollkeeper_core.domain.experiments import assign
 from tollkeeper_core.domain.funnel import Step, StepKind, trigger_of
 from tollkeeper_core.domain.ledger import Grant
-from tollkeeper_core.domain.links import LinkReason
+from tollkeeper_core.domain.links import LINK_SECONDS, LinkError, LinkReason
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms, TermsError
 from tollkeeper_core.domain.problems import Problem
 
@@ -53,6 +53,32 @@ def test_a_link_whose_purchase_is_paid_shows_no_prompt() -> None:
     up = Upgrade()
     up.ledger.grant(Grant("ada", "pi_1", "starter", 1, 500, "usd", None, "prm_1", NOW_MS))
     up.service.page(up.token())
+    assert up.steps == []
+
+
+def test_a_page_that_is_closed_was_dismissed_though_its_link_is_over() -> None:
+    up = Upgrade()
+    token = up.blocked_token()
+    up.clock.now_ms += LINK_SECONDS * 1000
+    up.service.dismiss(token)
+    (step,) = up.steps
+    assert (step.kind, step.prompt_id, step.trigger, step.tier, step.at_ms) == (
+        StepKind.DISMISSED,
+        "prm_1",
+        "daily",
+        "free",
+        up.clock.now_ms,
+    )
+    up.clock.now_ms += 3 * 3_600_000
+    with pytest.raises(LinkError):
+        up.service.dismiss(token)
+    assert len(up.steps) == 1
+
+
+def test_what_was_paid_is_not_dismissed() -> None:
+    up = Upgrade()
+    up.ledger.grant(Grant("ada", "pi_1", "starter", 1, 500, "usd", None, "prm_1", NOW_MS))
+    up.service.dismiss(up.token())
     assert up.steps == []
 
 

@@ -13,6 +13,7 @@ import pytest
 from tollkeeper_core import telemetry
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.estimates import CALLS_MIN
+from tollkeeper_core.domain.funnel import StepKind
 from tollkeeper_core.domain.ledger import Grant, SubscriptionState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
 from tollkeeper_core.domain.periods import Window
@@ -50,10 +51,15 @@ class Page:
     def get(self, address: str, headers: dict[str, str] | None = None) -> Answer:
         return self._call(url_event("GET", address, headers=headers))
 
-    def post(self, fields: dict[str, str], headers: dict[str, str] | None = None) -> Answer:
+    def post(
+        self,
+        fields: dict[str, str],
+        headers: dict[str, str] | None = None,
+        path: str = "/upgrade/checkout",
+    ) -> Answer:
         body = urlencode(fields).encode()
         given = {**FORM, **(headers or {})}
-        return self._call(url_event("POST", "/upgrade/checkout", body=body, headers=given))
+        return self._call(url_event("POST", path, body=body, headers=given))
 
     def _call(self, event: dict[str, Any]) -> Answer:
         returned = handler(event, Context())
@@ -513,6 +519,18 @@ def test_a_canceled_payment_leads_back(page: Page):
     body = page.get(f"/upgrade/done?t={token}&canceled=1").body
     assert "Nothing was charged." in body
     assert f'href="/upgrade?t={token}&amp;lang=en"' in body
+
+
+def test_a_page_that_is_closed_tells_it(page: Page):
+    token, path = page.up.token(), "/upgrade/dismissed"
+    answer = page.post({"t": token}, path=path)
+    assert (answer.status, answer.body) == (204, "")
+    assert answer.headers["cache-control"] == "no-store"
+    assert [step.kind for step in page.up.steps] == [StepKind.DISMISSED]
+    for fields, status in (({"t": token[:-2]}, 403), ({}, 403), ({"t": "x" * 9000}, 413)):
+        assert page.post(fields, JSON, path).status == status
+    assert page.get(f"{path}?t={token}").status == 405
+    assert len(page.up.steps) == 1
 
 
 def test_status(page: Page):

@@ -152,32 +152,25 @@
 
     return new Promise((resolve) => {
       let outcome = "dismissed";
+      const post = (type) =>
+        frame.contentWindow.postMessage({ type: `tollkeeper:${type}` }, address.origin);
       const loading = setTimeout(() => (trouble.hidden = false), LOADING_MS_MAX);
 
-      const finish = () => {
-        if (!host.isConnected) return; // closed by hand meanwhile
-        clearTimeout(loading);
-        window.removeEventListener("message", hear);
-        endPayment();
-        dialog.close(); // and the focus goes back to where it was
-        host.remove();
-        unlock();
-        resolve(outcome);
-      };
+      const finish = () => dialog.close(); // and the focus goes back to where it was
 
       // In place of the frame, never inside it: Stripe's form, by a module that is loaded for it.
       let endPayment = () => {};
       const showPayment = async (checkout) => {
         const tell = (type) => {
           pay.hidden = !(frame.hidden = false);
-          frame.contentWindow.postMessage({ type: `tollkeeper:${type}` }, address.origin);
+          post(type);
           frame.focus();
         };
         try {
           const { mount } = await import(`${address.origin}/checkout.mjs`);
           pay.hidden = !(frame.hidden = true);
           endPayment = await mount(checkout, host, () => tell("completed"));
-          if (!host.isConnected) endPayment(); // closed meanwhile
+          if (!dialog.open) endPayment(); // closed meanwhile
         } catch (error) {
           console.error(error);
           tell("unshown");
@@ -208,9 +201,14 @@
       window.addEventListener("message", hear);
       close.addEventListener("click", finish);
       dialog.addEventListener("click", (event) => event.target === dialog && finish());
-      dialog.addEventListener("cancel", (event) => {
-        event.preventDefault();
-        finish();
+      dialog.addEventListener("close", () => {
+        clearTimeout(loading);
+        window.removeEventListener("message", hear);
+        endPayment();
+        post("closed");
+        setTimeout(() => host.remove(), 1000); // once the page has heard it
+        unlock();
+        resolve(outcome);
       });
     });
   }

@@ -70,6 +70,13 @@ function tellApp(type, more = {}) {
   if (origin) window.parent.postMessage({ type: `tollkeeper:${type}`, ...more }, origin);
 }
 
+/** Closed with nothing bought, and no payment under way that may yet be one: for the funnel. */
+function dismissed() {
+  if (view === "canceled" || $("choose")?.hidden === false) {
+    navigator.sendBeacon("/upgrade/dismissed", new URLSearchParams({ t: token }));
+  }
+}
+
 if (framed) {
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented) tellApp("close");
@@ -84,6 +91,8 @@ if (framed) {
   }
   new ResizeObserver(() => tellApp("size", { height: Math.ceil(document.body.scrollHeight) }))
     .observe(document.body);
+} else {
+  $("leave")?.addEventListener("click", dismissed);
 }
 
 // --- What is on the screen -----------------------------------------------------------------------
@@ -266,11 +275,12 @@ window.addEventListener("pageshow", (event) => {
   if (event.persisted && !isDone && !framed && !$("waiting").hidden) chooseAgain();
 });
 
-// The app around us has shown the payment. What it says only moves the screen.
+// The app around us has closed the overlay, or shown the payment: that only moves the screen.
 window.addEventListener("message", (event) => {
-  if (!embeds || event.source !== window.parent || event.origin !== appOrigin()) return;
-  if (event.data?.type === "tollkeeper:completed") expectConfirmation();
-  if (event.data?.type === "tollkeeper:unshown" && waiting) {
+  if (event.source !== window.parent || event.origin !== appOrigin()) return;
+  if (event.data?.type === "tollkeeper:closed") dismissed();
+  if (embeds && event.data?.type === "tollkeeper:completed") expectConfirmation();
+  if (embeds && event.data?.type === "tollkeeper:unshown" && waiting) {
     embeds = false; // Stripe's script did not load: the next click opens a pop-up
     fail("checkout_failed");
   }

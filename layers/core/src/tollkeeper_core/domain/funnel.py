@@ -32,7 +32,7 @@ _MINOR_MAX = 10**12
 
 
 class StepKind(StrEnum):
-    """In the order in which they come about. The last ends a checkout that nobody paid."""
+    """In the order in which they come about; the last two end in no purchase (UNPAID)."""
 
     LIMIT_REACHED = "limit_reached"
     PROMPT_SHOWN = "prompt_shown"
@@ -40,11 +40,14 @@ class StepKind(StrEnum):
     CHECKOUT_OPENED = "checkout_opened"
     PAID = "paid"
     CREDITS_USED = "credits_used"
+    DISMISSED = "dismissed"
     EXPIRED = "expired"
 
 
 #: What an experiment knows of each of its users.
 SEEN = frozenset((StepKind.PROMPT_SHOWN, StepKind.PAID))
+#: Where somebody, or a checkout, has turned back.
+UNPAID = frozenset((StepKind.DISMISSED, StepKind.EXPIRED))
 
 _Name = Annotated[str, StringConstraints(pattern=rf"^({NAME})?$")]
 

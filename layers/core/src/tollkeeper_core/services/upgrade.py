@@ -130,6 +130,15 @@ class UpgradeService:
         """The same for a purchase under way: a link that has expired since still counts."""
         return self._page(self._watched(token))
 
+    def dismiss(self, token: str) -> None:
+        """The user closed the page. Not where something is paid: then that was the end of it.
+
+        A page may be open for longer than its link begins purchases.
+        """
+        found = self.watch(token)
+        if found.state is PromptState.OPEN:
+            self.tell([self._step(StepKind.DISMISSED, found)])
+
     def status(self, token: str) -> dict[str, Any]:
         """``{"state": "open"}``, or ``{"state": "paid", "usage": {...}}`` (see ``usage_view``).
 
