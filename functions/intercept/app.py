@@ -3,7 +3,6 @@
 from http import HTTPStatus
 from typing import Any
 
-from tollkeeper_core.domain.api import BODY_BYTES_MAX
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.ports import SourceError
 from tollkeeper_core.domain.problems import Problem, unavailable
@@ -12,12 +11,15 @@ from tollkeeper_core.telemetry import count, flush, logger
 
 from functions.intercept.routes import route
 
+#: Refused above this: a check is some hundred bytes, a batch of 100 events some ten thousand.
+_BODY_BYTES_MAX = 64 * 1024
+
 
 @logger.inject_lambda_context(clear_state=True)
 def handler(event: dict[str, Any], _context: object) -> Answer:
     """A function URL's event (payload 2.0) -> its answer. Exceptions become answers here."""
     try:
-        return route(request_of(event, BODY_BYTES_MAX))
+        return route(request_of(event, _BODY_BYTES_MAX))
     except Problem as problem:
         if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             logger.warning("refused", extra={"code": problem.code})

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from http import HTTPStatus
 
 from tollkeeper_core import bootstrap
-from tollkeeper_core.domain.api import CheckRequest, LinkRequest, UsageBatch
+from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.function_url import Answer, Request, json_answer
 from tollkeeper_core.services.authenticate import KEYS_AGE_MS, authenticate
@@ -39,22 +39,28 @@ def route(request: Request) -> Answer:
 
 
 def _check(request: Request, _: str) -> Answer:
-    check = bootstrap.check(count)
-    return json_answer(HTTPStatus.OK, check(parse(request.body, CheckRequest), _key(request)))
+    asked = parse(request.body, CheckRequest.validate)
+    return json_answer(HTTPStatus.OK, bootstrap.check(count)(asked, _key(request)))
 
 
 def _report(request: Request, _: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
-    return json_answer(HTTPStatus.ACCEPTED, bootstrap.report()(parse(request.body, UsageBatch)))
+    from tollkeeper_core.domain.api import UsageBatch  # models, which a check does without
+
+    authenticate(bootstrap.rules(), _key(request), KEYS_AGE_MS)
+    batch = parse(request.body, UsageBatch.model_validate)
+    return json_answer(HTTPStatus.ACCEPTED, bootstrap.report()(batch))
 
 
 def _link(request: Request, _: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
-    return json_answer(HTTPStatus.OK, bootstrap.user_links()(parse(request.body, LinkRequest)))
+    from tollkeeper_core.domain.api import LinkRequest
+
+    authenticate(bootstrap.rules(), _key(request), KEYS_AGE_MS)
+    link = parse(request.body, LinkRequest.model_validate)
+    return json_answer(HTTPStatus.OK, bootstrap.user_links()(link))
 
 
 def _usage(request: Request, user_id: str) -> Answer:
-    authenticate(bootstrap.configs(), _key(request), KEYS_AGE_MS)
+    authenticate(bootstrap.rules(), _key(request), KEYS_AGE_MS)
     return json_answer(HTTPStatus.OK, bootstrap.read_usage()(user_id))
 
 

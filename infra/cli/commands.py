@@ -114,7 +114,7 @@ def reconcile(at: Connection, options: Namespace) -> int:
         raise RecordError(f"The parameter /tollkeeper/{at.stage}/secrets/{_STRIPE_KEY} is missing.")
     base = os.environ.get("STRIPE_API_BASE")
     bus = EventBus(options.event_bus, at.region)
-    configs = ConfigCache(at.admin, lambda: config_in_an_outage(at.source), clock)
+    configs = ConfigCache(at.admin.load, lambda: config_in_an_outage(at.source), clock)
     funnel = RedisFunnel(at.admin)
     steps = CountSteps(funnel, at.record, bus, configs, at.stage, clock, lambda _: None)
     lists, reads = StripeLists(key, base), StripeReads(key, base)

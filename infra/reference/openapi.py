@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from tollkeeper_core.domain.api import EVENTS_MAX, CheckRequest, LinkRequest, UsageBatch, UsageEvent
+from pydantic.json_schema import GenerateJsonSchema
+from tollkeeper_core.domain.api import EVENTS_MAX, LinkRequest, UsageBatch, UsageEvent
+from tollkeeper_core.domain.check_request import SCHEMA, CheckRequest
 from tollkeeper_core.domain.periods import Window
 
 PAGE = Path(__file__).parents[2] / "docs" / "openapi.json"
 
 Schema = dict[str, Any]
+_Model = type[BaseModel] | type[CheckRequest]
 
 _USD: Schema = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$", "description": "US dollars"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
@@ -187,7 +190,7 @@ def document() -> Schema:
     }
 
 
-def _operation(summary: str, model: type[BaseModel], status: str, answer: Schema) -> Schema:
+def _operation(summary: str, model: _Model, status: str, answer: Schema) -> Schema:
     content = {"application/json": {"schema": _request(model)}}
     return {
         "summary": summary,
@@ -204,9 +207,12 @@ def _responses(status: str, answer: Schema) -> Schema:
     }
 
 
-def _request(model: type[BaseModel]) -> Schema:
+def _request(model: _Model) -> Schema:
     """What pydantic says of a model; amounts are texts, whatever they become inside."""
-    schema = model.model_json_schema()
+    if issubclass(model, BaseModel):
+        schema = model.model_json_schema()
+    else:
+        schema = GenerateJsonSchema().generate(SCHEMA)
     for name, found in schema["properties"].items():
         found.pop("title", None)
         if name.endswith("_usd"):
@@ -218,6 +224,7 @@ def _request(model: type[BaseModel]) -> Schema:
                 "minItems": 1,
                 "maxItems": EVENTS_MAX,
             }
+    schema["title"] = model.__name__
     schema["description"] = (model.__doc__ or "").replace("``", "`")
     return schema
 

@@ -85,7 +85,7 @@ class Life:
             self.bank,
             self.archive,
             MemoryAnnouncements(),
-            ConfigCache(self.ledger, lambda: self.config, lambda: NOW_MS),
+            ConfigCache(self.ledger.load, lambda: self.config, lambda: NOW_MS),
             STAGE,
             lambda: NOW_MS + later_ms,
         )("ada")

@@ -93,7 +93,7 @@ class User:
 
     def resets(self, at: str) -> str:
         self.clock.now_ms = ms(at)
-        configs = ConfigCache(self.store, example_config, self.clock)
+        configs = ConfigCache(self.store.load, example_config, self.clock)
         view = ReadUsage(self.store, configs, self.clock)("ada")
         return str(view["windows"]["monthly"]["resets_at"])
 

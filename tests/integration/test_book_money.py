@@ -32,7 +32,7 @@ MONTHS = ["m:2026-10", "m:2026-11"]
 def keeper(store: RedisStore) -> Iterator[Bookkeeper]:
     config = calendar_config(ZONE)
     assert store.publish(config, 1)
-    configs = ConfigCache(store, lambda: config, lambda: NOW_MS)
+    configs = ConfigCache(store.load, lambda: config, lambda: NOW_MS)
     with s3() as client:
         record = S3Record(client, BUCKET)
         yield Bookkeeper(Account(), RedisBooks(store), record, configs, NOW_MS)
@@ -112,7 +112,7 @@ def test_the_month_is_the_owners_and_stays_what_it_was(
     keeper.account.listed = [transaction("c", created_s=at_s)]
     keeper()
     assert store.publish(calendar_config("UTC"), 2)
-    keeper.configs = ConfigCache(store, lambda: calendar_config("UTC"), lambda: NOW_MS)
+    keeper.configs = ConfigCache(store.load, lambda: calendar_config("UTC"), lambda: NOW_MS)
     keeper.account.listed.append(transaction("d", created_s=at_s))
     assert keeper().booked == 1
     found = both(keeper)

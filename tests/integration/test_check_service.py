@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.api import CheckRequest
+from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.experiments import Experiment
 from tollkeeper_core.domain.funnel import Step
@@ -17,6 +17,8 @@ from tollkeeper_core.domain.links import verify_link
 from tollkeeper_core.domain.periods import Calendar, day_of_month, periods_at, rfc3339
 from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.problems import Problem
+from tollkeeper_core.domain.rules import Rules
+from tollkeeper_core.domain.split import Split
 from tollkeeper_core.services.check import Check
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.links import Links
@@ -43,6 +45,10 @@ def config(unknown_model: Any = "block", **tiers: Any) -> Config:
     )
 
 
+def rules(found: Config | None = None) -> Rules:
+    return Rules.of_snapshot((found or config()).snapshot)
+
+
 class Rates:
     """Knows one model: 1 USD per million tokens in, 2 out, a step above 1,000 in."""
 
@@ -64,7 +70,7 @@ def make(store: RedisStore) -> Make:
     def made(found: Config, source: Config | None = None, over: RedisStore | None = None) -> Check:
         store.publish(found, NOW_MS)
         clock, used = Time(), over or store
-        configs = ConfigCache(used, lambda: source or found, clock)
+        configs = ConfigCache(used.load_rules, lambda: rules(source or found), clock)
         links = Links("https://page.example", lambda: LINK_KEY, clock)
         return Check(used, configs, Rates(), links, OutagePolicy(clock), clock, Counts(), [].extend)
 
@@ -72,7 +78,7 @@ def make(store: RedisStore) -> Make:
 
 
 def ask(check: Check, **body: Any) -> dict[str, Any]:
-    return check(CheckRequest.model_validate({"user_id": "ada", **body}), BEARER)
+    return check(CheckRequest.validate({"user_id": "ada", **body}), BEARER)
 
 
 def test_the_amount_is_the_worst_case_of_the_tokens(make: Make) -> None:
@@ -174,11 +180,11 @@ def test_a_block_is_of_the_users_variant_and_an_allowed_call_asks_for_none(
     steps: list[Step] = []
     asked: list[str] = []
 
-    def bucket(_: Experiment, user_id: str) -> int:
+    def bucket(_: Split, user_id: str) -> int:
         asked.append(user_id)
         return 9_999
 
-    monkeypatch.setattr(Experiment, "_bucket", bucket)
+    monkeypatch.setattr(Split, "_bucket", bucket)
     check = replace(make(found), tell=steps.extend)
     ask(check, amount_usd="0.1")
     assert asked == []
@@ -225,8 +231,8 @@ def test_guesses_do_not_reach_redis(make: Make) -> None:
     check = make(config())
     ask(check)
     loads: list[int] = []
-    load = check.configs.store.load
-    check.configs.store.load = lambda: loads.append(1) or load()  # type: ignore[method-assign,func-returns-value]
+    load = check.configs.load
+    check.configs.load = lambda: loads.append(1) or load()  # type: ignore[func-returns-value]
     for n in range(50):
         with pytest.raises(Problem):
             check(CheckRequest(user_id="ada"), f"Bearer tk_k1_{n:032}")
@@ -264,7 +270,7 @@ def test_after_an_outage_the_published_configuration_counts_again(
     check = make(config(), over=away)
     assert ask(check, amount_usd="0.5")["degraded"]
     in_hand = check.configs.in_an_outage()
-    configs = ConfigCache(store, config, check.clock)
+    configs = ConfigCache(store.load_rules, rules, check.clock)
     healed = Check(
         store, configs, Rates(), check.links, check.outage, check.clock, Counts(), [].extend
     )
@@ -275,7 +281,7 @@ def test_after_an_outage_the_published_configuration_counts_again(
 def test_nothing_published_says_what_to_do(store: RedisStore, redis: Any) -> None:
     clock = Time()
     links = Links("https://page.example", lambda: LINK_KEY, clock)
-    configs = ConfigCache(store, config, clock)
+    configs = ConfigCache(store.load_rules, rules, clock)
     check = Check(store, configs, Rates(), links, OutagePolicy(clock), clock, Counts(), [].extend)
     with pytest.raises(Problem, match="run sync_config"):
         ask(check)

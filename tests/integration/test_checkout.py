@@ -38,8 +38,8 @@ class Shop:
     config: Config
 
     @property
-    def configs(self) -> ConfigCache:
-        return ConfigCache(self.store, lambda: self.config, clock)
+    def configs(self) -> ConfigCache[Config]:
+        return ConfigCache(self.store.load, lambda: self.config, clock)
 
     @property
     def service(self) -> UpgradeService:

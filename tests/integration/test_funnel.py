@@ -81,7 +81,7 @@ class Funnel:
         assert store.publish(config, 1)
         self.redis, self.record = RedisFunnel(store), record
         self.bus, self.counts = Bus(), Counts()
-        configs = ConfigCache(store, lambda: config, lambda: self.now_ms)
+        configs = ConfigCache(store.load, lambda: config, lambda: self.now_ms)
         self.count = CountSteps(
             self.redis, record, self.bus, configs, "test", lambda: self.now_ms, self.counts
         )
@@ -395,7 +395,7 @@ def _same_variants(funnel: Funnel, crowd: Crowd, first: date) -> None:
     for (_, group), n in crowd.groups.items():
         kind, *_, variant = (*group.split("|"), "")[:6]
         shown[variant or "-"] += n if kind == StepKind.PROMPT_SHOWN else 0
-    assert set(shown) == {"-", *(f"copy:{name}" for name in EXPERIMENT.shares)}
+    assert set(shown) == {"-", *(f"copy:{name}" for name in EXPERIMENT.split.shares)}
     for source in funnel.sources:
         found = Analytics(source, CALENDAR, LAST).funnel(first, LAST, "variant")
         assert {s.name: s.steps[StepKind.PROMPT_SHOWN] for s in found.slices} == shown

@@ -11,13 +11,14 @@ import pytest
 from tollkeeper_core.adapters.circuit import Circuit
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.api import CheckRequest
+from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import Settle
 from tollkeeper_core.domain.money import parse_usd
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.problems import Problem
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.check import Check
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.links import Links
@@ -83,7 +84,7 @@ def made(store: RedisStore) -> Check:
     def clock() -> int:
         return NOW_MS
 
-    configs = ConfigCache(store, lambda: CONFIG, clock)
+    configs = ConfigCache(store.load_rules, lambda: Rules.of_snapshot(CONFIG.snapshot), clock)
     links = Links("https://page.example", lambda: b"k" * 32, clock)
     return Check(
         store, configs, NoRates(), links, OutagePolicy(clock), clock, lambda _: None, [].extend
@@ -92,7 +93,7 @@ def made(store: RedisStore) -> Check:
 
 def ask(check: Check, user: str, tier: str, amount: str) -> dict[str, Any] | None:
     """The answer's body; None for a 503."""
-    request = CheckRequest.model_validate({"user_id": user, "tier": tier, "amount_usd": amount})
+    request = CheckRequest.validate({"user_id": user, "tier": tier, "amount_usd": amount})
     try:
         return check(request, f"Bearer {KEY}")
     except Problem as problem:

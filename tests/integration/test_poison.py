@@ -74,7 +74,7 @@ class Line:
     def __post_init__(self) -> None:
         self.sqs, self.s3 = self.aws.sqs(), self.aws.s3()
         self.record = S3Record(self.s3, self.stack.buckets[0].name)
-        self.configs = ConfigCache(self.store, never, lambda: NOON_MS)
+        self.configs = ConfigCache(self.store.load, never, lambda: NOON_MS)
 
     def settle_usage(self, count: Any) -> SettleUsage:
         return SettleUsage(

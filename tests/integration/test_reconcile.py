@@ -17,6 +17,7 @@ from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.announcements import AnnouncementError
+from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.purchases import PurchaseLookupError
@@ -59,8 +60,8 @@ class Deaf:
         httpx.post(f"{self.server.url}/_local/{path}").raise_for_status()
 
     @property
-    def configs(self) -> ConfigCache:
-        return ConfigCache(self.admin, example_config, clock)
+    def configs(self) -> ConfigCache[Config]:
+        return ConfigCache(self.admin.load, example_config, clock)
 
     def reconcile(self, later_ms: int = 0) -> Reconciled:
         reads = StripeReads(self.server.secret_key, self.server.url)
@@ -110,7 +111,7 @@ def shop(redis: RedisStack) -> Iterator[Deaf]:
         admin = RedisAdmin(http)
         admin.publish(example_config(), 1)
         billing = StripeBilling(server.secret_key, server.url)
-        configs = ConfigCache(admin, example_config, clock)
+        configs = ConfigCache(admin.load, example_config, clock)
         page = UpgradeService(admin, configs, billing, admin, (KEY,), STAGE, clock, [].extend)
         yield Deaf(server, client_of(server), admin, page)
 

@@ -54,7 +54,7 @@ class Consumer:
         def clock() -> int:
             return self.now_ms
 
-        self.configs = ConfigCache(self.store, never, clock)
+        self.configs = ConfigCache(self.store.load, never, clock)
         self.settle = SettleUsage(
             self.store,
             self.configs,

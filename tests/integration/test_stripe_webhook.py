@@ -65,7 +65,7 @@ def wire(
     def use(secret: str, reads: Purchases | None = None) -> None:
         events = StripeEvents(parse_webhook_secrets(secret))
         books = Books(store, archive, MemoryAnnouncements(), STAGE, clock, [].extend)
-        configs = ConfigCache(store, example_config, clock)
+        configs = ConfigCache(store.load, example_config, clock)
         service = ApplyStripeEvent(books, events, configs, reads or MemoryPurchases())
         monkeypatch.setattr(bootstrap, "apply_stripe_event", lambda: service)
 
@@ -118,7 +118,7 @@ def shop(wire: Callable[..., None], store: RedisStore) -> Iterator[Shop]:
         reads = StripeReads(server.secret_key, server.url)
         wire(f"{SECRET},{endpoint.secret}", reads)
         billing = StripeBilling(server.secret_key, server.url)
-        configs = ConfigCache(store, example_config, clock)
+        configs = ConfigCache(store.load, example_config, clock)
         yield Shop(
             server,
             client,

@@ -15,7 +15,7 @@ def test_the_page_asks_redis_twice_and_once_more_where_the_process_is_new(
 ):
     config = example_config()
     store.publish(config, NOW_MS)
-    configs = ConfigCache(store, lambda: config, lambda: NOW_MS)
+    configs = ConfigCache(store.load, lambda: config, lambda: NOW_MS)
     service = UpgradeService(
         store, configs, MemoryBilling(), store, (KEY,), STAGE, lambda: NOW_MS, [].extend
     )

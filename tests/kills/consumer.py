@@ -77,7 +77,7 @@ class Consumer:
         where, clock = self._where, _Clock(life.now_ms)
         store = _Store(LeanRedis(where.redis_url, where.redis_token, _DEADLINE_S), notes)
         archive = _Archive(self._s3, where.bucket, notes)
-        configs = ConfigCache(store, _no_parameters, clock)
+        configs = ConfigCache(store.load, _no_parameters, clock)
         queue = ListQueue()
         return SettleUsage(store, configs, self._prices, archive, clock, lambda _: None, queue)
 

@@ -241,7 +241,7 @@ CAP = (
     Mutant(
         name="told-late-counts-today",
         harm="After a day of lost webhooks nobody may buy: all of it counts as bought today.",
-        file="tollkeeper_core/adapters/redis_answers.py",
+        file="tollkeeper_core/adapters/redis_purchases.py",
         find='return int(fields.get("paid_at", fields["at"]))',
         replace='return int(fields["at"])',
         tests=(ACCOUNTS,),

@@ -2,14 +2,14 @@
 
 from tests.mutants.mutant import EXPERIMENTS, FUNNEL, FUNNEL_STEPS, PAGE, Mutant
 
-_ASSIGN = "tollkeeper_core/domain/experiments.py"
+_ASSIGN = "tollkeeper_core/domain/split.py"
 
 EXPERIMENT_MUTANTS = (
     Mutant(
         name="variant-same-people-in-every-experiment",
         harm="Whoever was held out once is held out for ever: each result carries the last one's.",
         file=_ASSIGN,
-        find='f"{self.name}:{user_id}"',
+        find='f"{self.experiment}:{user_id}"',
         replace='f"{user_id}"',
         tests=(EXPERIMENTS,),
     ),
@@ -25,16 +25,16 @@ EXPERIMENT_MUTANTS = (
         name="variant-without-remainder",
         harm="Some users are in no variant: their page is an error.",
         file=_ASSIGN,
-        find="            buckets[n] += 1\n",
-        replace="            buckets[n] += 0\n",
+        find="            shares[name] += 1\n",
+        replace="            shares[name] += 0\n",
         tests=(EXPERIMENTS,),
     ),
     Mutant(
         name="variant-for-who-is-held-out",
         harm="The hold-out sees a variant: nothing is left to compare with.",
         file=_ASSIGN,
-        find="        if bucket < 0:\n            return None\n",
-        replace="        bucket = max(bucket, 0)\n",
+        find="{HOLDOUT: held_out, **shares}",
+        replace="{**shares, HOLDOUT: held_out}",
         tests=(EXPERIMENTS,),
     ),
     Mutant(

@@ -2,7 +2,7 @@
 
 from tests.mutants.mutant import ACCOUNTS, OFFERS, UPGRADE, Mutant
 
-_ANSWERS = "tollkeeper_core/adapters/redis_answers.py"
+_ANSWERS = "tollkeeper_core/adapters/redis_purchases.py"
 
 FRAUD_MUTANTS = (
     Mutant(

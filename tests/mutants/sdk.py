@@ -33,7 +33,7 @@ SDK_MUTANTS = (
         name="sdk-direct-any-key",
         harm="A revoked API key goes on reading in direct mode.",
         file="tollkeeper_core/direct.py",
-        find="            authenticate(self._configs, self._authorization, KEYS_AGE_MS)\n",
+        find="            authenticate(self._rules, self._authorization, KEYS_AGE_MS)\n",
         replace="",
         tests=(_DIRECT,),
     ),

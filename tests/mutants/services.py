@@ -234,7 +234,7 @@ ROUNDING_AND_CALENDAR = (
     Mutant(
         name="batch-answers-shifted",
         harm="After a restart of Redis the answers of a batch belong to other events.",
-        file="tollkeeper_core/adapters/redis_store.py",
+        file="tollkeeper_core/adapters/redis_calls.py",
         find="                answers[n] = answer\n",
         replace="                answers[-1 - n] = answer\n",
         tests=(EDGES,),

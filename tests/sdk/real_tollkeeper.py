@@ -41,7 +41,7 @@ def clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-def never() -> Config:
+def never() -> Any:
     raise AssertionError("the parameters are asked only while Redis is away")
 
 
@@ -63,7 +63,8 @@ class RealTollkeeper:
         self.store = store
         self.queue: list[str] = []
         self.archive = MemoryArchive()
-        self.configs = ConfigCache(store, never, clock)
+        self.configs = ConfigCache(store.load, never, clock)
+        self.rules = ConfigCache(store.load_rules, never, clock)
         self._context: Any = Context()
 
     def send(self, bodies: Sequence[str]) -> list[bool]:
@@ -80,12 +81,12 @@ class RealTollkeeper:
         )
         services: dict[str, Any] = {
             "check": lambda count: Check(
-                self.store, self.configs, rates, links, OutagePolicy(clock), clock, count, [].extend
+                self.store, self.rules, rates, links, OutagePolicy(clock), clock, count, [].extend
             ),
-            "configs": lambda: self.configs,
+            "rules": lambda: self.rules,
             "report": lambda: Report(self, clock),
-            "read_usage": lambda: ReadUsage(self.store, self.configs, clock),
-            "user_links": lambda: UserLinks(self.configs, links),
+            "read_usage": lambda: ReadUsage(self.store, self.rules, clock),
+            "user_links": lambda: UserLinks(self.rules, links),
             "settle_usage": lambda _count: settle,
             "tell_crossings": lambda: TellCrossings(MemoryAnnouncements(), "test"),
         }

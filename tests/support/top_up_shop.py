@@ -63,8 +63,8 @@ class TopUpShop:
         assert self.admin.publish(self.config, self.clock())
 
     @property
-    def configs(self) -> ConfigCache:
-        return ConfigCache(self.admin, lambda: self.config, self.clock)
+    def configs(self) -> ConfigCache[Config]:
+        return ConfigCache(self.admin.load, lambda: self.config, self.clock)
 
     @property
     def page(self) -> UpgradeService:

@@ -102,7 +102,7 @@ class Upgrade:
 
     def __post_init__(self) -> None:
         self.ledger = MemoryLedger(self.config)
-        configs = ConfigCache(self.config, lambda: self.config.config, self.clock)
+        configs = ConfigCache(self.config.load, lambda: self.config.config, self.clock)
         self.service = UpgradeService(
             self.ledger,
             configs,

@@ -86,7 +86,7 @@ class Webhook:
 
     @property
     def service(self) -> ApplyStripeEvent:
-        configs = ConfigCache(MemoryConfig(self.config), lambda: self.config, self.clock)
+        configs = ConfigCache(MemoryConfig(self.config).load, lambda: self.config, self.clock)
         books = Books(self.ledger, self.archive, self.bus, STAGE, self.clock, self.steps.extend)
         return ApplyStripeEvent(books, Signed(), configs, self.stripe)
 

@@ -34,7 +34,7 @@ def test_a_quick_run_writes_a_page_with_the_right_counts(tmp_path: Path) -> None
     ]
     found = dict(rows)
     assert found["a check"] == "5 commands"
-    assert found["a settle"] == "6 commands"
+    assert found["a settle"] == "7 commands"
     for size, requests in ((1, 50), (10, 5), (25, 2), (50, 1)):
         what = f"HTTP requests for 50 events, {size} at a time"
         assert found[what] == f"{requests} requests"

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.experiments import HOLDOUT, Assignment, Experiment, Variant, assign
+from tollkeeper_core.domain.experiments import Assignment, Experiment, Variant, assign
+from tollkeeper_core.domain.split import HOLDOUT
 
 from infra.reference import configuration
 from infra.setup.parameters import read_configuration
@@ -44,21 +45,26 @@ EXPERIMENTS = st.builds(
 @given(EXPERIMENTS)
 def test_shares_are_all_of_the_users_and_exact_to_one_in_ten_thousand(found: Experiment) -> None:
     total = sum(variant.weight for variant in found.variants)
-    assert sum(found.shares.values()) == 10_000
-    assert found.shares[HOLDOUT] == found.holdout_percent * 100
+    assert sum(found.split.shares.values()) == 10_000
+    assert found.split.shares[HOLDOUT] == found.holdout_percent * 100
     for variant in found.variants:
-        exact = (10_000 - found.shares[HOLDOUT]) * variant.weight / total
-        assert abs(found.shares[variant.name] - exact) < 1
+        exact = (10_000 - found.split.shares[HOLDOUT]) * variant.weight / total
+        assert abs(found.split.shares[variant.name] - exact) < 1
 
 
 def test_what_is_left_over_goes_to_the_largest_remainders() -> None:
     # 9,000 by 7: a weight of 1 is 1285.71, of 2 is 2571.43, of 4 is 5142.86.
-    assert experiment(a=1, b=2, c=4).shares == {HOLDOUT: 1000, "a": 1286, "b": 2571, "c": 5143}
-    assert experiment(a=1, b=1, c=1, holdout=1).shares == {
+    assert experiment(a=1, b=2, c=4).split.shares == {
+        HOLDOUT: 1000,
+        "a": 1286,
+        "b": 2571,
+        "c": 5143,
+    }
+    assert experiment(a=1, b=1, c=1, holdout=1).split.shares == {
         HOLDOUT: 100,
         **dict.fromkeys("abc", 3300),
     }
-    assert experiment(a=1, b=1, c=1, d=1, e=1, f=1, g=1).shares["g"] == 1285
+    assert experiment(a=1, b=1, c=1, d=1, e=1, f=1, g=1).split.shares["g"] == 1285
 
 
 @given(EXPERIMENTS, st.text(min_size=1, max_size=128).filter(lambda text: text.isprintable()))
@@ -85,7 +91,7 @@ def test_as_it_was_decided_for_the_users_who_are_in_one() -> None:
 def test_each_gets_its_part_of_a_crowd() -> None:
     found = experiment(holdout=20, short=1, long=3)
     counted = crowd(found)
-    for name, buckets in found.shares.items():
+    for name, buckets in found.split.shares.items():
         expected = USERS * buckets / 10_000
         # Within 4.5 standard deviations of a binomial.
         assert (

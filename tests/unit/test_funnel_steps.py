@@ -7,7 +7,13 @@ import pytest
 from pydantic import ValidationError
 from tollkeeper_core.domain.billing import BillingError
 from tollkeeper_core.domain.experiments import assign
-from tollkeeper_core.domain.funnel import Step, StepKind, trigger_of
+from tollkeeper_core.domain.funnel import (
+    Step,
+    StepKind,
+    read_step_message,
+    step_message,
+    trigger_of,
+)
 from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkError, LinkReason
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms, TermsError
@@ -154,15 +160,11 @@ def test_another_plan_leaves_no_variant_of_the_one_before() -> None:
 def test_a_variant_that_cannot_be_is_refused(variant: str) -> None:
     with pytest.raises(TermsError, match=r"metadata\.variant"):
         PackTerms.read({**PACK.metadata(STAGE), "variant": variant})
+    step = Step(
+        kind=StepKind.PAID, prompt_id="p", user_id="u", at_ms=1, trigger="", variant=variant
+    )
     with pytest.raises(ValidationError):
-        Step(
-            kind=StepKind.PAID,
-            prompt_id="p",
-            user_id="u",
-            at_ms=1,
-            trigger="",
-            variant=variant,
-        )
+        read_step_message(step_message(step))
 
 
 def test_every_delivery_tells_again_for_the_last_may_have_died() -> None:

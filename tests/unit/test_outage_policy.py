@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.problems import Problem
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services import outage
-from tollkeeper_core.services.outage import OutagePolicy, grace_nano
+from tollkeeper_core.services.outage import OutagePolicy
 
 CENT = 10_000_000
 HOUR_MS = 3_600_000
@@ -19,11 +20,10 @@ class Clock:
         return self.now_ms
 
 
-def config(**tier: Any) -> Config:
+def rules(**tier: Any) -> Rules:
     limits = {"daily": {"limit_usd": "0.50"}, "monthly": {"limit_usd": "0.30", "hard": True}}
-    return Config.model_validate(
-        {"tiers": {"free": {"limits": limits, **tier}, "pro": {"limits": {}}}}
-    )
+    tiers = {"free": {"limits": limits, **tier}, "pro": {"limits": {}}}
+    return Rules.of_snapshot(Config.model_validate({"tiers": tiers}).snapshot)
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def policy() -> OutagePolicy:
 
 def admitted(policy: OutagePolicy, amount: int | None, user: str = "ada", **tier: Any) -> bool:
     try:
-        answer = policy.decide(config(**tier), user, None, amount, "rsv_1")
+        answer = policy.decide(rules(**tier), user, None, amount, "rsv_1")
     except Problem as problem:
         return problem.status != 503
     assert answer["decision"] == "allow"
@@ -42,10 +42,10 @@ def admitted(policy: OutagePolicy, amount: int | None, user: str = "ada", **tier
 
 
 def test_the_grace_is_the_lowest_limit_unless_the_tier_names_one() -> None:
-    assert grace_nano(config().tiers["free"]) == 30 * CENT
-    assert grace_nano(config(outage_grace_usd="0.05").tiers["free"]) == 5 * CENT
-    assert grace_nano(config(outage_grace_usd="0").tiers["free"]) == 0
-    assert grace_nano(config().tiers["pro"]) is None
+    assert rules().tiers["free"].grace_nano == 30 * CENT
+    assert rules(outage_grace_usd="0.05").tiers["free"].grace_nano == 5 * CENT
+    assert rules(outage_grace_usd="0").tiers["free"].grace_nano == 0
+    assert rules().tiers["pro"].grace_nano is None
 
 
 def test_a_user_gets_the_grace_and_not_a_nano_more(policy: OutagePolicy) -> None:
@@ -76,12 +76,12 @@ def test_a_grace_of_nothing_admits_what_costs_nothing(policy: OutagePolicy) -> N
 
 def test_a_tier_without_limits_goes_on(policy: OutagePolicy) -> None:
     for _ in range(100):
-        policy.decide(config(), "ada", "pro", 10**15, "rsv_1")
+        policy.decide(rules(), "ada", "pro", 10**15, "rsv_1")
 
 
 def test_block_means_nobody_and_says_to_try_again(policy: OutagePolicy) -> None:
     with pytest.raises(Problem) as refused:
-        policy.decide(config(outage="block"), "ada", None, 0, "rsv_1")
+        policy.decide(rules(outage="block"), "ada", None, 0, "rsv_1")
     assert (refused.value.status, refused.value.headers) == (503, {"Retry-After": "1"})
 
 
@@ -100,9 +100,9 @@ def test_memory_is_bounded_and_who_came_last_is_remembered(
 
 
 def test_the_answer_has_the_fields_of_any_other(policy: OutagePolicy) -> None:
-    answer = policy.decide(config(), "ada", "free", CENT, "rsv_7")
+    answer = policy.decide(rules(), "ada", "free", CENT, "rsv_7")
     assert answer["reservation_id"] == "rsv_7"
     assert answer["reserved_usd"] == "0.00"
     assert answer["expires_at"] == "2027-01-15T08:10:00Z"
     with pytest.raises(Problem, match="tiers/gold"):
-        policy.decide(config(), "ada", "gold", CENT, "rsv_7")
+        policy.decide(rules(), "ada", "gold", CENT, "rsv_7")

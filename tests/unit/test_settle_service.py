@@ -85,7 +85,7 @@ class Case:
         self.published = Published(found or config())
         self.top_ups = ListQueue()
         self.ledger, self.archive, self.counts = ScriptedLedger(), ListArchive(), Counts()
-        configs = ConfigCache(self.published, config, Time())
+        configs = ConfigCache(self.published.load, config, Time())
         self.run = SettleUsage(
             self.ledger,
             configs,

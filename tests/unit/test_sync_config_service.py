@@ -30,7 +30,7 @@ def test_an_experiment_is_a_parameter_of_its_own() -> None:
     experiment = '{"name": "copy", "variants": [{"name": "short"}]}'
     config = read_config(Parameters({**GOOD, "experiment": experiment}))
     assert config.experiment is not None
-    assert config.experiment.shares == {"holdout": 1000, "short": 9000}
+    assert config.experiment.split.shares == {"holdout": 1000, "short": 9000}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,8 @@ import pytest
 from pydantic import ValidationError
 from tollkeeper_core.domain.api import LinkRequest
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkError, verify_link
+from tollkeeper_core.domain.rules import Rules
+from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.links import Links
 from tollkeeper_core.services.usage import UserLinks
 
@@ -16,7 +18,9 @@ DAY_S = 86_400
 
 def token(**request: Any) -> str:
     up = Upgrade()
-    links = UserLinks(up.service.configs, Links("https://page.test", lambda: KEY, up.clock))
+    rules = Rules.of_snapshot(up.config.config.snapshot)
+    configs = ConfigCache(lambda: ("1", rules), lambda: rules, up.clock)
+    links = UserLinks(configs, Links("https://page.test", lambda: KEY, up.clock))
     url: str = links(LinkRequest.model_validate({"user_id": "ada", **request}))["upgrade_url"]
     return url.partition("?t=")[2]
 

@@ -12,19 +12,20 @@ from typing import TYPE_CHECKING
 
 from tollkeeper_core.adapters.circuit import Circuit
 from tollkeeper_core.adapters.parameter_store import ParameterStore
-from tollkeeper_core.adapters.prices import CachedRates, GenaiPrices
+from tollkeeper_core.adapters.redis_checks import RedisChecks
 from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.links import parse_link_keys
 from tollkeeper_core.domain.ports import SourceError
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.links import Links
-from tollkeeper_core.services.sync_config import SyncConfig, config_in_an_outage
 from tollkeeper_core.settings import settings
 
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
+    from tollkeeper_core.adapters.redis_store import RedisStore
+    from tollkeeper_core.domain.config import Config
     from tollkeeper_core.domain.funnel import TellSteps
+    from tollkeeper_core.domain.rules import Rules
     from tollkeeper_core.services.auto_top_up import AutoTopUp
     from tollkeeper_core.services.book_money import BookMoney
     from tollkeeper_core.services.check import Check, Count
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
     from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
+    from tollkeeper_core.services.sync_config import SyncConfig
     from tollkeeper_core.services.tell_crossings import TellCrossings
     from tollkeeper_core.services.tell_first_uses import TellFirstUses
     from tollkeeper_core.services.top_up_consent import EndTopUp
@@ -48,11 +50,12 @@ def clock() -> int:
 @cache
 def check(count: "Count") -> "Check":
     """For intercept. ``count`` takes the name of a metric."""
+    from tollkeeper_core.adapters.prices import CachedRates, GenaiPrices
     from tollkeeper_core.services.check import Check
     from tollkeeper_core.services.outage import OutagePolicy
 
-    rates, outage = CachedRates(GenaiPrices(), _store()), OutagePolicy(clock)
-    return Check(_store(), configs(), rates, _links(), outage, clock, count, _queue_steps(count))
+    rates, outage = CachedRates(GenaiPrices(), _checks()), OutagePolicy(clock)
+    return Check(_checks(), rules(), rates, _links(), outage, clock, count, _queue_steps(count))
 
 
 @cache
@@ -72,8 +75,21 @@ def _links() -> Links:
 
 
 @cache
-def configs() -> ConfigCache:
-    """The configuration in hand."""
+def rules() -> "ConfigCache[Rules]":
+    """For intercept: what it needs of the configuration."""
+
+    def in_an_outage() -> "Rules":
+        from tollkeeper_core.domain.rules import Rules
+        from tollkeeper_core.services.sync_config import config_in_an_outage
+
+        return Rules.of_snapshot(config_in_an_outage(_parameters()).snapshot)
+
+    return ConfigCache(_checks().load_rules, in_an_outage, clock)
+
+
+@cache
+def configs() -> "ConfigCache[Config]":
+    """For upgrade_page: the configuration in hand."""
     return _configs_of(_store())
 
 
@@ -82,7 +98,7 @@ def read_usage() -> "ReadUsage":
     """For intercept."""
     from tollkeeper_core.services.usage import ReadUsage
 
-    return ReadUsage(_store(), configs(), clock)
+    return ReadUsage(_checks(), rules(), clock)
 
 
 @cache
@@ -90,7 +106,7 @@ def user_links() -> "UserLinks":
     """For intercept."""
     from tollkeeper_core.services.usage import UserLinks
 
-    return UserLinks(configs(), _links())
+    return UserLinks(rules(), _links())
 
 
 @cache
@@ -98,6 +114,7 @@ def settle_usage(count: "Count") -> "SettleUsage":
     """For log_usage."""
     import boto3
 
+    from tollkeeper_core.adapters.prices import GenaiPrices
     from tollkeeper_core.adapters.queue import SqsUsageQueue
     from tollkeeper_core.services.settle import SettleUsage
 
@@ -161,8 +178,10 @@ def _queue_steps(count: "Count") -> "TellSteps":
 
 
 @cache
-def sync_config() -> SyncConfig:
+def sync_config() -> "SyncConfig":
     """For sync_config."""
+    from tollkeeper_core.services.sync_config import SyncConfig
+
     # The archive's client is built only where it has to be asked.
     return SyncConfig(_parameters(), _patient_store(), clock, lambda: _archive().holds_postings())
 
@@ -198,8 +217,7 @@ def reconcile() -> "Reconcile":
     from tollkeeper_core.telemetry import count
 
     key, base = _secret("stripe_secret_key", _slot()), settings().stripe_api_base or None
-    url, token = _secret("upstash_url"), _secret("upstash_token")
-    admin = RedisAdmin(LeanRedis(url, token, settings().redis_deadline_s, _reset_token))
+    admin = RedisAdmin(_redis(None))
     return build_reconcile(
         admin,
         _archive(),
@@ -262,29 +280,40 @@ def _parameters() -> ParameterStore:
 
 
 @cache
-def _store() -> RedisStore:
+def _checks() -> RedisChecks:
     """Of what somebody waits for: once Redis is known to be away, nobody waits to find it so."""
-    return _redis(Circuit())
+    return RedisChecks(_redis(Circuit()))
 
 
 @cache
-def _patient_store() -> RedisStore:
+def _store() -> "RedisStore":
+    """The same for more than checks."""
+    from tollkeeper_core.adapters.redis_store import RedisStore
+
+    return RedisStore(_redis(Circuit()))
+
+
+@cache
+def _patient_store() -> "RedisStore":
     """Of what is delivered again when it fails.
 
     There each waits for itself: to fail at once would take message after message from the queue,
     for none to be seen again before its visibility time-out.
     """
-    return _redis(None)
+    from tollkeeper_core.adapters.redis_store import RedisStore
+
+    return RedisStore(_redis(None))
 
 
-def _redis(circuit: Circuit | None) -> RedisStore:
+def _redis(circuit: Circuit | None) -> LeanRedis:
     url, token = _secret("upstash_url"), _secret("upstash_token")
-    deadline_s = settings().redis_deadline_s
-    return RedisStore(LeanRedis(url, token, deadline_s, _reset_token, circuit))
+    return LeanRedis(url, token, settings().redis_deadline_s, _reset_token, circuit)
 
 
-def _configs_of(store: RedisStore) -> ConfigCache:
-    return ConfigCache(store, lambda: config_in_an_outage(_parameters()), clock)
+def _configs_of(store: "RedisStore") -> "ConfigCache[Config]":
+    from tollkeeper_core.services.sync_config import config_in_an_outage
+
+    return ConfigCache(store.load, lambda: config_in_an_outage(_parameters()), clock)
 
 
 def _reset_token() -> str:

@@ -12,14 +12,14 @@ from typing import Any, NamedTuple
 
 from tollkeeper_core.adapters.circuit import Circuit
 from tollkeeper_core.adapters.prices import CachedRates, GenaiPrices
+from tollkeeper_core.adapters.redis_checks import RedisChecks
 from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.api import CheckRequest
-from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.funnel import Step
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.authenticate import KEYS_AGE_MS, authenticate
 from tollkeeper_core.services.check import Check, Count
 from tollkeeper_core.services.config_cache import ConfigCache
@@ -55,22 +55,22 @@ class Direct:
         self._redis = LeanRedis(
             redis_url, redis_token, deadline_s, None, Circuit(), idle_max=connections_max
         )
-        store = RedisStore(self._redis)
-        self._configs = ConfigCache(store, _nothing_in_hand, _clock)
+        store = RedisChecks(self._redis)
+        self._rules = ConfigCache(store.load_rules, _nothing_in_hand, _clock)
         self._authorization = f"Bearer {api_key}"
         rates, outage = CachedRates(GenaiPrices(), store), OutagePolicy(_clock)
-        self._check = Check(store, self._configs, rates, _NoLinks(), outage, _clock, count, _untold)
-        self._read_usage = ReadUsage(store, self._configs, _clock)
+        self._check = Check(store, self._rules, rates, _NoLinks(), outage, _clock, count, _untold)
+        self._read_usage = ReadUsage(store, self._rules, _clock)
 
     def check(self, body: bytes) -> Reply:
         """``POST /v1/check``. Raises LedgerUnavailableError where not even a policy is known."""
-        return _reply(lambda: self._check(parse(body, CheckRequest), self._authorization))
+        return _reply(lambda: self._check(parse(body, CheckRequest.validate), self._authorization))
 
     def usage(self, user_id: str) -> Reply:
         """``GET /v1/users/{id}/usage``. Raises LedgerUnavailableError."""
 
         def read() -> dict[str, Any]:
-            authenticate(self._configs, self._authorization, KEYS_AGE_MS)
+            authenticate(self._rules, self._authorization, KEYS_AGE_MS)
             return self._read_usage(user_id)
 
         return _reply(read)
@@ -107,7 +107,7 @@ def _untold(steps: Sequence[Step]) -> None:
     del steps
 
 
-def _nothing_in_hand() -> Config:
+def _nothing_in_hand() -> Rules:
     """In an outage a function reads the parameters, which an app cannot."""
     raise LedgerUnavailableError("Redis is away, and no configuration was read before")
 

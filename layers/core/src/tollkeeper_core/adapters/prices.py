@@ -4,15 +4,15 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cache
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tollkeeper_core.domain.money import NANO_PER_USD, usd_to_nano
-from tollkeeper_core.domain.ports import RateSource
 from tollkeeper_core.domain.pricing import Steps, TokenRates, UnpricedModelError, UsageError
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, Provider, TieredPrices, UsageExtractor
+
+    from tollkeeper_core.domain.ports import RateSource
 
 #: Unpriced models are remembered as well, or each check of one would import the list again.
 _UNPRICED = "-"
@@ -77,7 +77,7 @@ class CachedRates:
     spending a third of a second on importing the list.
     """
 
-    def __init__(self, origin: RateSource, store: RateStore) -> None:
+    def __init__(self, origin: "RateSource", store: RateStore) -> None:
         self._origin = origin
         self._store = store
         self._known: dict[tuple[str, int], TokenRates | None] = {}
@@ -114,6 +114,8 @@ class CachedRates:
 @cache
 def list_version() -> str:
     """The installed price list's version."""
+    from importlib.metadata import version  # 15 ms, when a process first meets a model
+
     return version("genai-prices")
 
 

@@ -9,9 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_answers import claimed_of, granted_of, lot_of, top_up_of
+from tollkeeper_core.adapters.redis_answers import lot_of
 from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_funnel import RedisFunnel
+from tollkeeper_core.adapters.redis_purchases import claimed_of, granted_of, top_up_of
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.books import Entry

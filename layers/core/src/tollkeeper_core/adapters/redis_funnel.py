@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_answers import kept_grant_of
+from tollkeeper_core.adapters.redis_purchases import kept_grant_of
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import Script, script
 from tollkeeper_core.domain.experiments import Seen

@@ -1,29 +1,23 @@
 """The ledger and the configuration in Redis: scripts called, their answers read."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, cast
-
-from upstash_redis.errors import UpstashError
+from collections.abc import Sequence
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_answers import (
-    checked,
+from tollkeeper_core.adapters.redis_answers import checked, settlement_of
+from tollkeeper_core.adapters.redis_calls import Call
+from tollkeeper_core.adapters.redis_checks import RedisChecks
+from tollkeeper_core.adapters.redis_purchases import (
     claimed_of,
     first_paid,
     granted_of,
     next_plans,
     purchases_since,
-    reservation_of,
     running_plans,
-    settlement_of,
-    standing_of,
     stepped_of,
     top_up_of,
 )
-from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.adapters.scripts import Script, script
+from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.ledger import (
     Claim,
@@ -31,62 +25,21 @@ from tollkeeper_core.domain.ledger import (
     Grant,
     Granted,
     LedgerError,
-    LedgerUnavailableError,
     NothingPublishedError,
     PromptState,
-    Reservation,
-    Reserve,
     Settle,
     Settlement,
-    Standing,
     SubscriptionState,
 )
-from tollkeeper_core.domain.periods import Periods, Window, cutoffs
+from tollkeeper_core.domain.periods import Window, cutoffs
 from tollkeeper_core.domain.ports import Account
 from tollkeeper_core.domain.top_ups import Step, Stepped
 
-_Call = tuple[Script, list[str], list[str]]
 
-
-class RedisStore:
-    """Implements the ports Ledger and ConfigStore. Raises LedgerUnavailableError from everywhere.
-
-    Every mutation is one script, so one HTTP request; a second one follows only where the server
-    does not know the script yet (NOSCRIPT), which happens once per script and server.
-    """
-
-    def __init__(self, client: LeanRedis) -> None:
-        self._client = client
+class RedisStore(RedisChecks):
+    """Implements the ports Ledger and ConfigStore. Every mutation is one script."""
 
     # -- Ledger ----------------------------------------------------------------------------------
-
-    def reserve(self, request: Reserve, config_version: str) -> Reservation:
-        """See ports.Ledger."""
-        user, ids = request.user_id, request.periods.ids
-        answer = self._run(
-            script("reserve"),
-            [
-                keys.CONFIG,
-                keys.user(user),
-                keys.holds(user),
-                keys.reservation(user, request.reservation_id),
-            ],
-            [
-                config_version,
-                str(request.now_ms),
-                str(request.amount_nano),
-                request.reservation_id,
-                str(request.expires_ms),
-                request.tier or "",
-                *ids,
-                *cutoffs(request.now_ms),
-                str(keys.ADMITTED_S),
-                str(keys.REFUSED_S),
-                str(keys.IDLE_USER_S),
-                request.periods.around,
-            ],
-        )
-        return reservation_of(checked(answer, request.tier))
 
     def settle(
         self, requests: Sequence[Settle], config_version: str
@@ -175,17 +128,6 @@ class RedisStore:
             raise NothingPublishedError
         return bool(answer == 1)
 
-    def read(
-        self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
-    ) -> Standing:
-        """See ports.Ledger."""
-        answer = self._run(
-            script("read"),
-            [keys.CONFIG, keys.user(user_id), keys.holds(user_id)],
-            [config_version, str(now_ms), tier or "", *periods.ids, periods.around],
-        )
-        return standing_of(checked(answer, tier))
-
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
         """See ports.Ledger."""
         found = self._ask(lambda: self._client.get(keys.prompt(user_id, prompt_id)))
@@ -234,15 +176,12 @@ class RedisStore:
 
     def load(self) -> tuple[str, Config] | None:
         """See ports.ConfigStore."""
-        found = self._ask(lambda: self._client.hmget(keys.CONFIG, "version", "snapshot"))
-        version, snapshot = found
-        if version is None or snapshot is None:
-            return None
-        return version, Config.model_validate_json(snapshot)
+        found = self._published()
+        return found and (found[0], Config.model_validate_json(found[1]))
 
     def publish(self, config: Config, read_ms: int, *, replacing: bool = False) -> bool:
         """See ports.ConfigStore. The version is a digest of the whole."""
-        snapshot = config.model_dump_json(by_alias=True)
+        snapshot = config.snapshot
         version = hashlib.sha256(snapshot.encode()).hexdigest()[:16]
         lines = {name: _tier_line(name, tier) for name, tier in config.tiers.items()}
         default = lines[config.settings.default_tier]
@@ -263,107 +202,8 @@ class RedisStore:
         else:
             self._ask(lambda: self._client.set(keys.CONFIG_ERROR, f"{now_ms} {message[:4000]}"))
 
-    # -- prices that were found before (adapters/prices.py) ---------------------------------------
 
-    def price_line(self, version: str, model: str) -> str | None:
-        """What price list ``version`` says of a model, where somebody asked before."""
-        return cast("str | None", self._ask(lambda: self._client.hget(keys.prices(version), model)))
-
-    def keep_price_line(self, version: str, model: str, line: str) -> None:
-        """Keep what was found, for the next process that meets the model."""
-        pipeline = self._client.pipeline()
-        pipeline.hset(keys.prices(version), model, line)
-        pipeline.expire(keys.prices(version), keys.PRICES_S)
-        self._ask(pipeline.exec)
-
-    # -- calling ---------------------------------------------------------------------------------
-
-    def _run(self, code: Script, names: list[str], arguments: list[str]) -> Any:
-        try:
-            return self._client.evalsha(code.sha1, names, arguments)
-        except UpstashError as error:
-            if "NOSCRIPT" not in str(error):
-                raise LedgerUnavailableError(f"{code.name}: {error}") from error
-        return self._ask(lambda: self._client.eval(code.text, names, arguments))
-
-    def run_many(self, calls: Sequence[_Call]) -> list[Any]:
-        """Scripts in one request: an answer for each, in order, or the text of its error."""
-        if not calls:
-            return []
-        pipeline = self._client.pipeline()
-        for code, names, arguments in calls:
-            pipeline.evalsha(code.sha1, names, arguments)
-        answers: list[Any] = self._ask(pipeline.exec)
-        unknown = [n for n, answer in enumerate(answers) if "NOSCRIPT" in str(answer)[:20]]
-        if unknown:
-            # The first EVAL teaches the server the script, the others are then EVALSHAs in place:
-            # one text of some kilobytes instead of ten.
-            pipeline = self._client.pipeline()
-            taught: set[str] = set()
-            for n in unknown:
-                code, names, arguments = calls[n]
-                if code.sha1 in taught:
-                    pipeline.evalsha(code.sha1, names, arguments)
-                else:
-                    pipeline.eval(code.text, names, arguments)
-                    taught.add(code.sha1)
-            for n, answer in zip(unknown, self._ask(pipeline.exec), strict=True):
-                answers[n] = answer
-        return answers
-
-    def hashes(self, names: Sequence[str]) -> list[dict[str, str]]:
-        """Whole hashes, in one request."""
-        pipeline = self._client.pipeline()
-        for name in names:
-            pipeline.hgetall(name)
-        return [found or {} for found in self._ask(pipeline.exec)] if names else []
-
-    def fields(self, those: Sequence[tuple[str, Sequence[str]]]) -> list[list[str | None]]:
-        """Some fields of some hashes, in one request."""
-        pipeline = self._client.pipeline()
-        for name, wanted in those:
-            pipeline.hmget(name, *wanted)
-        return list(self._ask(pipeline.exec)) if those else []
-
-    def write_hashes(self, those: Sequence[tuple[str, dict[str, str], int]]) -> None:
-        """Fields of hashes and the seconds that these live, in one request."""
-        pipeline = self._client.pipeline()
-        for name, fields, life_s in those:
-            pipeline.hset(name, values=fields)
-            pipeline.expire(name, life_s)
-        if those:
-            self._ask(pipeline.exec)
-
-    def rename_fields(self, those: Sequence[tuple[str, str, str, str]]) -> None:
-        """(hash, field, its value, new field): what the new one says already stays. One request."""
-        pipeline = self._client.pipeline()
-        for name, field, value, renamed in those:
-            pipeline.hsetnx(name, renamed, value)
-            pipeline.hdel(name, field)
-        if those:
-            self._ask(pipeline.exec)
-
-    def scan_hash(
-        self, name: str, count: int, match: str | None = None
-    ) -> Iterator[dict[str, str]]:
-        """A large hash, about ``count`` fields a request. A field may come twice while it grows."""
-        cursor = 0
-        while True:
-            ask = partial(self._client.hscan, name, cursor, match, count)
-            cursor, found = self._ask(ask)
-            yield found
-            if cursor == 0:
-                return
-
-    @staticmethod
-    def _ask(call: Callable[[], Any]) -> Any:
-        try:
-            return call()
-        except UpstashError as error:
-            raise LedgerUnavailableError(str(error)) from error
-
-
-def _settle_call(request: Settle, config_version: str) -> _Call:
+def _settle_call(request: Settle, config_version: str) -> Call:
     user, reservation = request.user_id, request.reservation_id
     return (
         script("settle"),

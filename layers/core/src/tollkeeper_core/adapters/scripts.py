@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 #: These decide nothing about a user's state.
 _ALONE = ("book", "customer", "publish", "restore", "step")
@@ -21,7 +21,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """The script ``lua/<name>.lua`` with the shared ``lua/state.lua`` before it."""
-    folder = files("tollkeeper_core.lua")
+    folder = Path(__file__).parents[1] / "lua"
     parts = [] if name in _ALONE else ["state.lua"]
     text = "\n".join((folder / part).read_text("utf-8") for part in [*parts, f"{name}.lua"])
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -1,4 +1,4 @@
-"""What app code sends, validated before anything else happens.
+"""What app code sends beside checks, validated before anything else happens.
 
 Unknown fields are errors: ``amout_usd`` must not pass as "no amount".
 """
@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
+    GetPydanticSchema,
     StringConstraints,
     model_validator,
 )
@@ -18,55 +18,20 @@ from pydantic_core import PydanticCustomError
 
 from tollkeeper_core.domain.config import UsdNano
 from tollkeeper_core.domain.links import LINK_SECONDS, LINK_SECONDS_MAX
-from tollkeeper_core.domain.names import NAME
+from tollkeeper_core.domain.values import ID, TIER_NAME, TOKENS_MAX
 
-#: Refused above this: a check is some hundred bytes, a batch of 100 events some ten thousand.
-BODY_BYTES_MAX = 64 * 1024
 EVENTS_MAX = 100
-TOKENS_MAX = 1_000_000_000
 #: An event may lie this far back (the queue keeps a message for 14 days at most) or ahead (clocks).
 EVENT_AGE_MS_MAX = 14 * 86_400_000
 EVENT_AHEAD_MS_MAX = 5 * 60_000
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, str) and any(ord(c) < 32 or ord(c) == 127 for c in value):
-        raise PydanticCustomError("control_character", "must not contain control characters")
-    return value
-
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128), BeforeValidator(_plain)]
-TierName = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]
-Tokens = Annotated[int, Field(strict=True, ge=0, le=TOKENS_MAX)]
+Id = Annotated[str, GetPydanticSchema(lambda _source, _handler: ID)]
+TierName = Annotated[str, GetPydanticSchema(lambda _source, _handler: TIER_NAME)]
 
 
 class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class CheckRequest(_Request):
-    """``POST /v1/check``. The amount is ``amount_usd``, or comes from model and tokens.
-
-    With neither, anything that is left will do: the call is admitted while something is.
-    """
-
-    user_id: Id
-    tier: TierName | None = None
-    provider: Id | None = None
-    model: Id | None = None
-    input_tokens: Tokens | None = None
-    max_output_tokens: Tokens | None = None
-    amount_usd: UsdNano | None = None
-    request_id: Id | None = None
-
-    @model_validator(mode="after")
-    def _tokens_need_a_model(self) -> Self:
-        tokens = self.input_tokens is not None or self.max_output_tokens is not None
-        if tokens and self.model is None and self.amount_usd is None:
-            raise PydanticCustomError(
-                "model_missing", "tokens need a model to have a price: send model, or amount_usd"
-            )
-        return self
 
 
 class UsageEvent(_Request):

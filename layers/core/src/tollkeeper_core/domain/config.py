@@ -20,17 +20,11 @@ from pydantic import (
 )
 
 from tollkeeper_core.domain.experiments import Experiment, Variant
-from tollkeeper_core.domain.money import format_usd, parse_usd
+from tollkeeper_core.domain.money import format_usd
 from tollkeeper_core.domain.names import Name
 from tollkeeper_core.domain.page_style import PageStyle
 from tollkeeper_core.domain.periods import WEEKDAYS, Calendar, Window
-
-
-def _usd(value: object) -> int:
-    # Only strings: a JSON number is a float by the time that anyone sees it.
-    if not isinstance(value, str):
-        raise ValueError('must be a decimal string of US dollars such as "0.50", not a number')
-    return parse_usd(value)
+from tollkeeper_core.domain.values import usd_nano
 
 
 def _time_zone(value: str) -> str:
@@ -55,7 +49,7 @@ def _rate(value: str) -> str:
     return value
 
 
-UsdNano = Annotated[int, BeforeValidator(_usd), PlainSerializer(format_usd, return_type=str)]
+UsdNano = Annotated[int, BeforeValidator(usd_nano), PlainSerializer(format_usd, return_type=str)]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=80)]
 Currency = Annotated[str, StringConstraints(pattern="^[a-z]{3}$")]
 Origin = Annotated[str, AfterValidator(_origin)]
@@ -333,6 +327,11 @@ class Config(_Model):
         page = self.settings.page.with_texts(variant.texts)
         settings = self.settings.model_copy(update={"page": page})
         return self.model_copy(update={"settings": settings})
+
+    @property
+    def snapshot(self) -> str:
+        """All of it as JSON, as it is published. ``domain/rules.py`` reads it as well."""
+        return self.model_dump_json(by_alias=True)
 
     def currency_of(self, offer: Pack | Plan) -> str:
         """An offer's own currency, or the stage's."""

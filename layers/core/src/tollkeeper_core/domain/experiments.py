@@ -1,27 +1,17 @@
 """Experiments on the upgrade page: variants of its texts, packs and plans, and a hold-out.
 
-Who is in which is a hash of the experiment's name and the user's id and nothing else: no state to
-keep, none to lose, and every function says the same (docs/experiments.md).
+Who is in which: ``domain/split.py``.
 """
 
-import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tollkeeper_core.domain.names import NAME, Name
+from tollkeeper_core.domain.names import Name
 from tollkeeper_core.domain.page_style import Texts
-
-#: Who sees the page as it is without an experiment.
-HOLDOUT = "holdout"
-
-#: ``<experiment>:<variant>``, or nothing; no name holds a colon.
-LABEL = rf"({NAME}:{NAME})?"
-
-_BUCKETS = 10_000
-_HASH_BYTES = 8
+from tollkeeper_core.domain.split import HOLDOUT, Split
 
 
 class Variant(BaseModel):
@@ -70,46 +60,16 @@ class Experiment(BaseModel):
         names = [variant.name for variant in self.variants]
         if len(set(names)) < len(names):
             raise ValueError("two variants have the same name")
-        for variant, buckets in zip(self.variants, self._variant_buckets(), strict=True):
-            if not buckets:
-                raise ValueError(f"variant {variant.name!r} would have no users: raise its weight")
+        for name, share in self.split.shares.items():
+            if not share:
+                raise ValueError(f"variant {name!r} would have no users: raise its weight")
         return self
 
     @property
-    def shares(self) -> Mapping[str, int]:
-        """How many of 10,000 users each is for, the hold-out first."""
-        names = (variant.name for variant in self.variants)
-        return {HOLDOUT: self._held_out, **dict(zip(names, self._variant_buckets(), strict=True))}
-
-    def variant_of(self, user_id: str) -> Variant | None:
-        """Always the same for the same user; None for who is held out."""
-        bucket = self._bucket(user_id) - self._held_out
-        if bucket < 0:
-            return None
-        for variant, buckets in zip(self.variants, self._variant_buckets(), strict=True):
-            if bucket < buckets:
-                return variant
-            bucket -= buckets
-        raise AssertionError("the shares are all of the buckets")
-
-    @property
-    def _held_out(self) -> int:
-        return self.holdout_percent * _BUCKETS // 100
-
-    def _variant_buckets(self) -> list[int]:
-        """By weight, exactly (largest remainder; of equal ones the first)."""
-        left, total = _BUCKETS - self._held_out, sum(each.weight for each in self.variants)
-        buckets = [left * each.weight // total for each in self.variants]
-        remainders = [left * each.weight % total for each in self.variants]
-        ranked = sorted(range(len(buckets)), key=lambda n: -remainders[n])
-        for n in ranked[: left - sum(buckets)]:
-            buckets[n] += 1
-        return buckets
-
-    def _bucket(self, user_id: str) -> int:
-        """0 to 9999, each as likely: 2**64 is so much more that its remainder does not count."""
-        digest = hashlib.sha256(f"{self.name}:{user_id}".encode()).digest()
-        return int.from_bytes(digest[:_HASH_BYTES]) % _BUCKETS
+    def split(self) -> Split:
+        """Who is in which variant."""
+        weights = {variant.name: variant.weight for variant in self.variants}
+        return Split.of(self.name, self.holdout_percent, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +116,6 @@ def assign(experiment: Experiment | None, user_id: str) -> Assignment:
     """What this user sees."""
     if experiment is None:
         return Assignment()
-    variant = experiment.variant_of(user_id)
-    return Assignment(f"{experiment.name}:{variant.name if variant else HOLDOUT}", variant)
+    split = experiment.split
+    variants = {variant.name: variant for variant in experiment.variants}
+    return Assignment(split.label_of(user_id), variants.get(split.variant_of(user_id)))

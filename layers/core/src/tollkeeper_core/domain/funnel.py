@@ -6,17 +6,18 @@ order: what was told first counts, and every later word on it gets that one for 
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Annotated, Protocol, Self
+from functools import cache
+from typing import Protocol, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import SchemaValidator, core_schema
 
-from tollkeeper_core.domain.experiments import LABEL
 from tollkeeper_core.domain.ledger import Granted
 from tollkeeper_core.domain.links import LinkReason
-from tollkeeper_core.domain.names import NAME
 from tollkeeper_core.domain.periods import Periods, Window
+from tollkeeper_core.domain.split import LABEL
+from tollkeeper_core.domain.values import NAME
 
 #: A step that is told later than this after it came about is not counted: by then nobody could tell
 #: any more whether it was counted before (redis_keys.STEP_S is longer). Usage waits in the queue
@@ -49,28 +50,25 @@ SEEN = frozenset((StepKind.PROMPT_SHOWN, StepKind.PAID))
 #: Where somebody, or a checkout, has turned back.
 UNPAID = frozenset((StepKind.DISMISSED, StepKind.EXPIRED))
 
-_Name = Annotated[str, StringConstraints(pattern=rf"^({NAME})?$")]
 
-
-class Step(BaseModel):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
     """One step. ``offer``: the pack or plan; ``minor`` of ``currency``: what was paid;
     ``resets_ms``: when the limit that was reached begins anew, 0 where there is none; ``variant``:
     ``<experiment>:<variant>``, "" without one (experiments.Assignment).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     kind: StepKind
-    prompt_id: Annotated[str, StringConstraints(pattern=r"^[!-~]{1,128}$")]
-    user_id: Annotated[str, StringConstraints(min_length=1, max_length=128)]
-    at_ms: Annotated[int, Field(ge=0)]
-    trigger: Annotated[str, StringConstraints(pattern=r"^[a-z]{0,20}$")]
-    tier: _Name = ""
-    offer: _Name = ""
-    currency: Annotated[str, StringConstraints(pattern=r"^([a-z]{3})?$")] = ""
-    minor: Annotated[int, Field(ge=0, le=_MINOR_MAX)] = 0
-    resets_ms: Annotated[int, Field(ge=0)] = 0
-    variant: Annotated[str, StringConstraints(pattern=f"^{LABEL}$")] = ""
+    prompt_id: str
+    user_id: str
+    at_ms: int
+    trigger: str
+    tier: str = ""
+    offer: str = ""
+    currency: str = ""
+    minor: int = 0
+    resets_ms: int = 0
+    variant: str = ""
 
     @property
     def group(self) -> str:
@@ -98,7 +96,7 @@ class Step(BaseModel):
             "kind": "step",
             "id": f"{self.prompt_id}:{self.kind}",
             "step": self.kind.value,
-            **self.model_dump(exclude={"kind"}),
+            **{name: value for name, value in asdict(self).items() if name != "kind"},
             "day": day,
             "week": week,
             "month": month,
@@ -193,7 +191,7 @@ def trigger_of(reason: LinkReason | None) -> str:
 
 def step_message(step: Step) -> str:
     """A message of the usage queue."""
-    return f"{_HEAD}{step.model_dump_json()}}}"
+    return f"{_HEAD}{json.dumps(asdict(step), ensure_ascii=False, separators=(',', ':'))}}}"
 
 
 def is_step_message(body: str) -> bool:
@@ -202,15 +200,41 @@ def is_step_message(body: str) -> bool:
 
 
 def read_step_message(body: str) -> Step:
-    """The inverse of step_message. Raises ValidationError."""
-    return _Message.model_validate_json(body).step
+    """The inverse of step_message. Raises pydantic_core.ValidationError."""
+    return Step(**_message().validate_json(body)["step"])
 
 
 _HEAD = '{"step":'
 _WINDOWS = frozenset(window.value for window in Window)
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+@cache
+def _message() -> SchemaValidator:
+    name = core_schema.str_schema(pattern=rf"^({NAME})?$")
+    instant = core_schema.int_schema(ge=0)
+    given = {
+        "kind": core_schema.enum_schema(StepKind, list(StepKind), sub_type="str"),
+        "prompt_id": core_schema.str_schema(pattern=r"^[!-~]{1,128}$"),
+        "user_id": core_schema.str_schema(min_length=1, max_length=128),
+        "at_ms": instant,
+        "trigger": core_schema.str_schema(pattern=r"^[a-z]{0,20}$"),
+    }
+    may_be_given = {
+        "tier": name,
+        "offer": name,
+        "currency": core_schema.str_schema(pattern=r"^([a-z]{3})?$"),
+        "minor": core_schema.int_schema(ge=0, le=_MINOR_MAX),
+        "resets_ms": instant,
+        "variant": core_schema.str_schema(pattern=f"^{LABEL}$"),
+    }
+    step = _object(given, may_be_given)
+    return SchemaValidator(_object({"step": step}, {}))
 
-    step: Step
+
+def _object(
+    given: Mapping[str, core_schema.CoreSchema], may_be_given: Mapping[str, core_schema.CoreSchema]
+) -> core_schema.CoreSchema:
+    field = core_schema.typed_dict_field
+    fields = {name: field(schema) for name, schema in given.items()}
+    fields |= {name: field(schema, required=False) for name, schema in may_be_given.items()}
+    return core_schema.typed_dict_schema(fields, extra_behavior="forbid")

@@ -4,6 +4,6 @@ from typing import Annotated
 
 from pydantic import StringConstraints
 
-NAME = r"[a-z0-9][a-z0-9_-]{0,39}"
+from tollkeeper_core.domain.values import NAME
 
 Name = Annotated[str, StringConstraints(pattern=f"^{NAME}$")]

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Self, TypeVar
 
 from tollkeeper_core.domain.config import Config, Pack, Plan
-from tollkeeper_core.domain.experiments import LABEL
 from tollkeeper_core.domain.ledger import Cause
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_minor, minor_digits
-from tollkeeper_core.domain.names import NAME
+from tollkeeper_core.domain.split import LABEL
+from tollkeeper_core.domain.values import NAME
 
 MARK = "tollkeeper"
 

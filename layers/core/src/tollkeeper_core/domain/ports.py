@@ -1,42 +1,57 @@
 """The Protocols that adapters meet. Services know these and nothing else of the outside."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations  # a check needs none of the types that it does not name
+
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from tollkeeper_core.domain.announcements import Announcement
-from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
-    Claim,
-    Claimed,
-    Grant,
-    Granted,
-    LedgerError,
-    PromptState,
-    Reservation,
-    Reserve,
-    Settle,
-    Settlement,
-    Standing,
-    SubscriptionState,
-)
-from tollkeeper_core.domain.periods import Periods
-from tollkeeper_core.domain.postings import Posting
-from tollkeeper_core.domain.pricing import TokenRates
-from tollkeeper_core.domain.top_ups import TopUp
+from tollkeeper_core.domain.ledger import PromptState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from tollkeeper_core.domain.announcements import Announcement
+    from tollkeeper_core.domain.config import Config
+    from tollkeeper_core.domain.ledger import (
+        Claim,
+        Claimed,
+        Grant,
+        Granted,
+        LedgerError,
+        Reservation,
+        Reserve,
+        Settle,
+        Settlement,
+        Standing,
+        SubscriptionState,
+    )
+    from tollkeeper_core.domain.periods import Periods
+    from tollkeeper_core.domain.postings import Posting
+    from tollkeeper_core.domain.pricing import TokenRates
+    from tollkeeper_core.domain.top_ups import TopUp
 
 
-class Ledger(Protocol):
+class Limits(Protocol):
+    """What the app's API asks of the live state. Raises LedgerUnavailableError as Ledger does."""
+
+    def reserve(self, request: Reserve, config_version: str) -> Reservation:
+        """Hold an amount, or say what would fit. Raises StaleConfigError, UnknownTierError."""
+        ...
+
+    def read(
+        self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
+    ) -> Standing:
+        """Where a user stands, without changing anything. Raises as reserve does."""
+        ...
+
+
+class Ledger(Limits, Protocol):
     """The live state. Every mutation is atomic and idempotent by the id in its request.
 
     All methods raise LedgerUnavailableError when Redis is away or past its deadline, and what
     grants or takes raises NothingPublishedError while there is no configuration.
     ``config_version`` is the version of the configuration that the caller has in hand.
     """
-
-    def reserve(self, request: Reserve, config_version: str) -> Reservation:
-        """Hold an amount, or say what would fit. Raises StaleConfigError, UnknownTierError."""
-        ...
 
     def settle(
         self, requests: Sequence[Settle], config_version: str
@@ -61,12 +76,6 @@ class Ledger(Protocol):
 
     def apply_subscription(self, state: SubscriptionState) -> bool:
         """Give or take a tier; False where a newer word than this came before."""
-        ...
-
-    def read(
-        self, user_id: str, tier: str | None, periods: Periods, now_ms: int, config_version: str
-    ) -> Standing:
-        """Where a user stands, without changing anything. Raises as reserve does."""
         ...
 
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:

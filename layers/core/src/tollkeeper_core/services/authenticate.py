@@ -4,9 +4,9 @@ import re
 from hashlib import sha256
 from hmac import compare_digest
 
-from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.problems import unauthorized
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 
 _KEY = re.compile(r"tk_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{16,128}", re.ASCII)
@@ -18,17 +18,19 @@ KEYS_AGE_MS = 10_000
 _LOOK_AGAIN_MS = 5_000
 
 
-def is_valid(config: Config, authorization: str | None) -> bool:
+def is_valid(rules: Rules, authorization: str | None) -> bool:
     """Whether ``Authorization: Bearer tk_<key id>_<secret>`` names an active key."""
     scheme, _, key = (authorization or "").partition(" ")
     match = _KEY.fullmatch(key.strip())
     if scheme.lower() != "bearer" or not match:
         return False
-    expected = config.api_keys.get(match[1], "")
+    expected = rules.api_keys.get(match[1], "")
     return compare_digest(expected, sha256(match[0].encode()).hexdigest())
 
 
-def authenticate(configs: ConfigCache, authorization: str | None, age_ms_max: int | None) -> InHand:
+def authenticate(
+    configs: ConfigCache[Rules], authorization: str | None, age_ms_max: int | None
+) -> InHand[Rules]:
     """The configuration in hand, once the key is found in it.
 
     Raises Problem 401 for a bad key, 503 where nothing can be read.

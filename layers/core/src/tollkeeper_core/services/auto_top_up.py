@@ -58,7 +58,7 @@ class AutoTopUp:
     billing: TopUpBilling
     archive: Archive
     announcements: Announcements
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     stage: str
     clock: Clock
 

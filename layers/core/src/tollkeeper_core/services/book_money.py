@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.ports import Archive, Clock
 from tollkeeper_core.domain.postings import money_postings
@@ -53,7 +54,7 @@ class BookMoney:
     purchases: Purchases
     books: MoneyBooks
     archive: Archive
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     stage: str
     clock: Clock
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tollkeeper_core.domain.api import CheckRequest
-from tollkeeper_core.domain.config import CeilingPrice, Config
-from tollkeeper_core.domain.experiments import assign
+from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import (
     LedgerUnavailableError,
@@ -19,7 +17,7 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_usd
 from tollkeeper_core.domain.periods import Periods, periods_at, rfc3339
-from tollkeeper_core.domain.ports import Clock, KeptRates, Ledger
+from tollkeeper_core.domain.ports import Clock, KeptRates, Limits
 from tollkeeper_core.domain.pricing import (
     ASSUMED_INPUT_TOKENS,
     ASSUMED_OUTPUT_TOKENS,
@@ -27,6 +25,7 @@ from tollkeeper_core.domain.pricing import (
     UnpricedModelError,
 )
 from tollkeeper_core.domain.problems import invalid, unauthorized
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.authenticate import authenticate, is_valid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.links import UpgradeLinks
@@ -41,8 +40,8 @@ Count = Callable[[str], None]
 class Check:
     """One request to Redis where everything is warm: the script decides."""
 
-    ledger: Ledger
-    configs: ConfigCache
+    ledger: Limits
+    configs: ConfigCache[Rules]
     rates: KeptRates
     links: UpgradeLinks
     outage: OutagePolicy
@@ -54,7 +53,7 @@ class Check:
         """The answer's body. Raises Problem."""
         known = authenticate(self.configs, authorization, age_ms_max=None)
 
-        def decide(hand: InHand) -> dict[str, Any]:
+        def decide(hand: InHand[Rules]) -> dict[str, Any]:
             # Revoked since, as a stale version showed.
             if hand is not known and not is_valid(hand.config, authorization):
                 raise unauthorized()
@@ -68,9 +67,9 @@ class Check:
             self.count("LedgerUnavailable")
             return self._in_an_outage(request)
 
-    def _decide(self, hand: InHand, request: CheckRequest) -> dict[str, Any]:
+    def _decide(self, hand: InHand[Rules], request: CheckRequest) -> dict[str, Any]:
         now_ms = self.clock()
-        periods = periods_at(hand.config.settings.calendar, now_ms)
+        periods = periods_at(hand.config.calendar, now_ms)
         try:
             amount_nano = self._amount_nano(hand.config, request, now_ms)
         except UnpricedModelError:
@@ -84,25 +83,25 @@ class Check:
                 tier=request.tier,
                 periods=periods,
                 now_ms=now_ms,
-                expires_ms=now_ms + hand.config.settings.reservation_seconds * 1000,
+                expires_ms=now_ms + hand.config.reservation_ms,
             ),
             hand.version,
         )
         # A repeated request gets the first answer, and that one belongs to the first one's moment.
         anchor_day = reservation.standing.anchor_day
-        periods = periods_at(hand.config.settings.calendar, reservation.now_ms, anchor_day)
+        periods = periods_at(hand.config.calendar, reservation.now_ms, anchor_day)
         if reservation.admitted:
             return _allowed(reservation, periods)
         return self._blocked(hand.config, request, reservation, periods)
 
-    def _amount_nano(self, config: Config, request: CheckRequest, now_ms: int) -> int:
+    def _amount_nano(self, rules: Rules, request: CheckRequest, now_ms: int) -> int:
         if request.amount_usd is not None:
             return request.amount_usd
         if request.model is None:
             return 1  # the smallest amount there is: admitted while anything is left
         rates = self.rates.rates(request.provider, request.model, now_ms)
         if rates is None:
-            rates = _ceiling(config, request)
+            rates = _ceiling(rules, request)
             self.count("UnpricedModel")
         amount = _worst_case_nano(rates, request)
         if amount > AMOUNT_NANO_MAX:
@@ -110,7 +109,7 @@ class Check:
         return amount
 
     def _blocked(
-        self, config: Config, request: CheckRequest, r: Reservation, periods: Periods
+        self, rules: Rules, request: CheckRequest, r: Reservation, periods: Periods
     ) -> dict[str, Any]:
         window = binding_window(r.standing, periods, r.amount_nano, r.now_ms)
         limit = r.standing.limits.get(window) if window else None
@@ -120,7 +119,7 @@ class Check:
             resets_ms=periods.of(window).resets_ms if window else None,
         )
         view = usage_view(r.standing, periods, r.now_ms, with_holds=True)
-        body = self._block_body(config, request, reason, r.affordable_nano, view, r.reservation_id)
+        body = self._block_body(rules, request, reason, r.affordable_nano, view, r.reservation_id)
         self.tell(
             [
                 Step(
@@ -131,25 +130,25 @@ class Check:
                     trigger=trigger_of(reason),
                     tier=r.standing.tier,
                     resets_ms=reason.resets_ms or 0,
-                    variant=assign(config.experiment, request.user_id).label,
+                    variant=rules.experiment.label_of(request.user_id) if rules.experiment else "",
                 )
             ]
         )
         return body
 
     def _blocked_unpriced(
-        self, hand: InHand, request: CheckRequest, periods: Periods, now_ms: int
+        self, hand: InHand[Rules], request: CheckRequest, periods: Periods, now_ms: int
     ) -> dict[str, Any]:
         """Nothing that is bought makes an unknown model callable: no link, and no hold."""
         standing = self.ledger.read(request.user_id, request.tier, periods, now_ms, hand.version)
-        periods = periods_at(hand.config.settings.calendar, now_ms, standing.anchor_day)
+        periods = periods_at(hand.config.calendar, now_ms, standing.anchor_day)
         reason = LinkReason("unknown_model")
         view = usage_view(standing, periods, now_ms)
         return self._block_body(hand.config, request, reason, 0, view, None)
 
     def _block_body(
         self,
-        config: Config,
+        rules: Rules,
         request: CheckRequest,
         reason: LinkReason,
         affordable_nano: int,
@@ -165,7 +164,7 @@ class Check:
                 "resets_at": rfc3339(reason.resets_ms) if reason.resets_ms else None,
             },
             "affordable_usd": format_usd(affordable_nano),
-            "upgrade_message": config.settings.text.upgrade_message,
+            "upgrade_message": rules.upgrade_message,
             "upgrade_url": self.links.url(request.user_id, request.tier, reason, prompt_id)
             if prompt_id
             else None,
@@ -174,13 +173,13 @@ class Check:
 
     def _in_an_outage(self, request: CheckRequest) -> dict[str, Any]:
         """Redis is away: the tier's policy decides, and the usage is charged when it is back."""
-        config = self.configs.in_an_outage().config
+        rules = self.configs.in_an_outage().config
         amount_nano = request.amount_usd
         if amount_nano is None and request.model is not None:
             rates = self.rates.known(request.provider, request.model, self.clock())
             amount_nano = None if rates is None else _worst_case_nano(rates, request)
         return self.outage.decide(
-            config, request.user_id, request.tier, amount_nano, reservation_id(request)
+            rules, request.user_id, request.tier, amount_nano, reservation_id(request)
         )
 
 
@@ -216,8 +215,7 @@ def _worst_case_nano(rates: TokenRates, request: CheckRequest) -> int:
     )
 
 
-def _ceiling(config: Config, request: CheckRequest) -> TokenRates:
-    ceiling = config.settings.unknown_model
-    if isinstance(ceiling, CeilingPrice):
-        return TokenRates.flat(ceiling.input_usd_per_mtok, ceiling.output_usd_per_mtok)
-    raise UnpricedModelError(request.provider, request.model or "")
+def _ceiling(rules: Rules, request: CheckRequest) -> TokenRates:
+    if rules.unknown_model is None:
+        raise UnpricedModelError(request.provider, request.model or "")
+    return rules.unknown_model

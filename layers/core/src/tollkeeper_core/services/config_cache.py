@@ -7,14 +7,15 @@ age beyond which it looks again.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
-from tollkeeper_core.domain.ports import Clock, ConfigStore
+from tollkeeper_core.domain.ports import Clock
 from tollkeeper_core.domain.problems import unavailable
 
 T = TypeVar("T")
+#: All of the configuration, or what a check needs of it (domain/rules.py).
+C = TypeVar("C")
 
 #: A configuration that changes on each of so many tries in a row is not a race any more.
 _TRIES = 4
@@ -24,24 +25,26 @@ _FROM_PARAMETERS = "from parameters"
 
 
 @dataclass(frozen=True, slots=True)
-class InHand:
+class InHand(Generic[C]):
     """A configuration, its version, and when it was read."""
 
     version: str
-    config: Config
+    config: C
     read_ms: int
 
 
 @dataclass
-class ConfigCache:
-    """``source`` answers the configuration while the store is away (from the parameters)."""
+class ConfigCache(Generic[C]):
+    """``load`` answers (version, configuration), or None where none was published yet; ``source``
+    the configuration while the store is away (from the parameters).
+    """
 
-    store: ConfigStore
-    source: Callable[[], Config]
+    load: Callable[[], tuple[str, C] | None]
+    source: Callable[[], C]
     clock: Clock
-    _in_hand: InHand | None = field(default=None, init=False)
+    _in_hand: InHand[C] | None = field(default=None, init=False)
 
-    def current(self, age_ms_max: int | None = None) -> InHand:
+    def current(self, age_ms_max: int | None = None) -> InHand[C]:
         """What is in hand, read again when older than ``age_ms_max``. Raises Problem 503."""
         found = self._in_hand
         if found is None:
@@ -53,9 +56,9 @@ class ConfigCache:
                 return found
         return found
 
-    def reload(self) -> InHand:
+    def reload(self) -> InHand[C]:
         """Read what is published. Raises LedgerUnavailableError, Problem 503 where nothing is."""
-        loaded = self.store.load()
+        loaded = self.load()
         if loaded is None:
             raise unavailable(
                 "No configuration is published: put the parameters settings and tiers/<name>, then "
@@ -64,13 +67,13 @@ class ConfigCache:
         self._in_hand = InHand(*loaded, read_ms=self.clock())
         return self._in_hand
 
-    def in_an_outage(self) -> InHand:
+    def in_an_outage(self) -> InHand[C]:
         """What was in hand last, or else what the parameters say, while the store is away."""
         if self._in_hand is None:
             self._in_hand = InHand(_FROM_PARAMETERS, self.source(), self.clock())
         return self._in_hand
 
-    def fresh(self, call: Callable[[InHand], T]) -> T:
+    def fresh(self, call: Callable[[InHand[C]], T]) -> T:
         """``call`` with the configuration in hand; again, when it raises StaleConfigError."""
         for _ in range(_TRIES):
             try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from tollkeeper_core.domain.announcements import limit_reached
+from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.funnel import (
     STEP_AGE_MS_MAX,
     Counted,
@@ -35,7 +36,7 @@ class CountSteps:
     funnel: FunnelStore
     archive: StepArchive
     announcements: Announcements
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     stage: str
     clock: Clock
     count: Count

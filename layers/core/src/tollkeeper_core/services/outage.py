@@ -4,12 +4,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
-from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.ledger import UnknownTierError
 from tollkeeper_core.domain.money import format_usd
 from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.ports import Clock
 from tollkeeper_core.domain.problems import invalid, unavailable
+from tollkeeper_core.domain.rules import Rules
 
 _HOUR_MS = 3_600_000
 
@@ -35,7 +35,7 @@ class OutagePolicy:
 
     def decide(
         self,
-        config: Config,
+        rules: Rules,
         user_id: str,
         tier_name: str | None,
         amount_nano: int | None,
@@ -45,12 +45,12 @@ class OutagePolicy:
 
         Raises Problem: 422 (unknown tier), 503 (the policy says block, or the grace is used up).
         """
-        tier = config.tiers.get(tier_name or config.settings.default_tier)
+        tier = rules.tiers.get(tier_name or rules.default_tier)
         if tier is None:
             raise invalid(str(UnknownTierError(tier_name or "")))
-        if tier.outage == "block" or not self._admits(user_id, amount_nano, grace_nano(tier)):
+        if tier.blocks or not self._admits(user_id, amount_nano, tier.grace_nano):
             raise unavailable("Limits cannot be checked at the moment; try again.")
-        expires_ms = self.clock() + config.settings.reservation_seconds * 1000
+        expires_ms = self.clock() + rules.reservation_ms
         return {
             "decision": "allow",
             "degraded": True,
@@ -77,13 +77,3 @@ class OutagePolicy:
         if len(self._allowed_nano) > _USERS_MAX:
             self._allowed_nano.popitem(last=False)
         return True
-
-
-def grace_nano(tier: Tier) -> int | None:
-    """What one user may use in an hour of an outage: the tier's own, or else its lowest limit.
-
-    None for a tier without any limit.
-    """
-    if tier.outage_grace_usd is not None:
-        return tier.outage_grace_usd
-    return min((limit.limit_usd for limit in tier.limits.values()), default=None)

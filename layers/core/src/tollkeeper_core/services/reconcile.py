@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement
+from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState, Word
 from tollkeeper_core.domain.funnel import TellSteps
 from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
@@ -159,7 +160,7 @@ def build_reconcile(
     archive: Archive,
     announcements: Announcements,
     stripe: tuple[Happenings, Purchases],
-    configs: ConfigCache,
+    configs: ConfigCache[Config],
     stage: str,
     clock: Clock,
     tell_steps: TellSteps,

@@ -30,7 +30,7 @@ class SettleUsage:
     """A crash anywhere leads to a redelivery, and that to the same postings."""
 
     ledger: Ledger
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     prices: Prices
     archive: Archive
     clock: Clock
@@ -47,7 +47,7 @@ class SettleUsage:
 
     def _settle(
         self,
-        hand: InHand,
+        hand: InHand[Config],
         bodies: Sequence[str],
         outcomes: list[Settlement | Failed | None],
     ) -> list[Settlement | Failed]:

@@ -111,7 +111,7 @@ class UpgradeService:
     """
 
     ledger: Ledger
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     billing: Billing
     accounts: Accounts
     link_keys: tuple[bytes, ...]
@@ -375,7 +375,7 @@ class UpgradeService:
     def _standing(self, claims: LinkClaims) -> tuple[Config, Standing, dict[str, Any]]:
         now_ms = self.clock()
 
-        def read(in_hand: InHand) -> tuple[Config, Standing, dict[str, Any]]:
+        def read(in_hand: InHand[Config]) -> tuple[Config, Standing, dict[str, Any]]:
             config = in_hand.config
             periods = periods_at(config.settings.calendar, now_ms)
             # The tier may be gone since the link was made: a buyer is not to suffer for it.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from tollkeeper_core.domain.billing import SignedEvents
-from tollkeeper_core.domain.config import Settings
+from tollkeeper_core.domain.config import Config, Settings
 from tollkeeper_core.domain.offers import TermsError
 from tollkeeper_core.domain.purchases import Purchases
 from tollkeeper_core.services.config_cache import ConfigCache
@@ -50,7 +50,7 @@ class ApplyStripeEvent:
 
     books: Books
     events: SignedEvents
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     purchases: Purchases
 
     def __call__(self, body: bytes, signature: str | None) -> Applied:
@@ -80,7 +80,7 @@ class ApplyStripeEvent:
 
 
 def stripe_actions(
-    books: Books, purchases: Purchases, configs: ConfigCache
+    books: Books, purchases: Purchases, configs: ConfigCache[Config]
 ) -> Mapping[str, Action]:
     """What is done about each type of event; the others are none of ours."""
 
