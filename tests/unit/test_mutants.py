@@ -1,8 +1,10 @@
 """The hunt for planted bugs: none has rotted, and the hunter tells caught from survived."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
+from playwright._impl._driver import compute_driver_executable
 from tollkeeper_core.adapters.scripts import script
 
 from tests.mutants.__main__ import main
@@ -32,6 +34,9 @@ def test_no_mutant_has_rotted_and_each_is_still_a_program(
     text = mutant.mutated(source(mutant))
     if mutant.file.endswith(".py"):
         compile(text, mutant.file, "exec")
+    elif mutant.file.endswith(".js"):
+        node = compute_driver_executable()[0]  # the one that drives the browser
+        subprocess.run([node, "--check", "-"], input=text, text=True, check=True)
     else:
         # A script that does not compile would be caught by every test, and prove nothing.
         name = Path(mutant.file).stem
