@@ -17,6 +17,7 @@ from tollkeeper_core.services.sync_config import ConfigError
 
 from infra.cli import commands
 from infra.cli.connection import connect
+from infra.cli.experiment import RUNNING
 from infra.cli.report import a_count, a_count_of_days, a_day_or_month, report
 from infra.cli.screen import fail
 
@@ -131,6 +132,13 @@ def command_parser() -> ArgumentParser:
         choices=("day", "week", "month", "trigger", "tier", "offer", "variant"),
         default="week",
         help="one row for each (week)",
+    )
+    funnel.add_argument(
+        "--experiment",
+        nargs="?",
+        const=RUNNING,
+        metavar="NAME",
+        help="each variant against the hold-out instead (the experiment that runs)",
     )
     form = funnel.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="exact figures on stdout")

@@ -17,6 +17,7 @@ from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.analytics import Analytics, FunnelReport, Slice
 
 from infra.cli.connection import Connection
+from infra.cli.experiment import experiment_report
 from infra.cli.profit import profit_report
 from infra.cli.report_page import page
 from infra.cli.report_words import LABELS, money, percent
@@ -51,6 +52,8 @@ def report(at: Connection, options: Namespace) -> int:
     today = datetime.now(ZoneInfo(calendar.time_zone)).date()
     if options.profit:
         return profit_report(at, settings, today, options)
+    if options.experiment is not None:
+        return experiment_report(at, loaded[1], today, options)
     for asked in (options.first, options.last):
         if asked is not None and asked.is_month:
             raise RecordError("A month is for --profit: give a day such as 2026-11-01.")

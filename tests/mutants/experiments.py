@@ -1,8 +1,9 @@
 """Bugs in experiments: users who move, shares that are wrong, a page of the wrong variant."""
 
-from tests.mutants.mutant import EXPERIMENTS, FUNNEL, FUNNEL_STEPS, PAGE, Mutant
+from tests.mutants.mutant import EXPERIMENTS, FUNNEL, FUNNEL_STEPS, PAGE, RESULTS, Mutant
 
 _ASSIGN = "tollkeeper_core/domain/split.py"
+_RESULTS = "tollkeeper_core/services/experiment_results.py"
 
 EXPERIMENT_MUTANTS = (
     Mutant(
@@ -92,5 +93,37 @@ EXPERIMENT_MUTANTS = (
         find="(*parts, self.variant) if self.variant else parts",
         replace="parts",
         tests=(FUNNEL,),
+    ),
+    Mutant(
+        name="variant-results-of-buyers-alone",
+        harm="Profit is that of an average buyer: a page that scares most users away looks better.",
+        file=_RESULTS,
+        find="        profits.append(",
+        replace="        if one.bought:\n            profits.append(",
+        tests=(RESULTS,),
+    ),
+    Mutant(
+        name="variant-results-too-early",
+        harm="After three purchases the owner reads that a variant is better.",
+        file=_RESULTS,
+        find="    early = arm.is_early or held_out.is_early",
+        replace="    early = arm.is_early",
+        tests=(RESULTS,),
+    ),
+    Mutant(
+        name="variant-results-of-many",
+        harm="Of twenty variants that do nothing, one is read to be better every other time.",
+        file=_RESULTS,
+        find="self.alpha / len(variants)",
+        replace="self.alpha",
+        tests=(RESULTS,),
+    ),
+    Mutant(
+        name="variant-results-of-idle-users",
+        harm="Who was shown the page and left is nobody: the profit per user is too high.",
+        file=_RESULTS,
+        find="    for one in users:\n",
+        replace="    for one in (u for u in users if u.user_id in sums):\n",
+        tests=(RESULTS,),
     ),
 )
