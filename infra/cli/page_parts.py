@@ -25,7 +25,7 @@ section { margin-top: 20px; overflow-x: auto; }
 .figure b { display: block; font-size: clamp(19px, 1.1vw + 12px, 24px); letter-spacing: -.02em;
   line-height: 1.25; font-variant-numeric: tabular-nums; }
 .figure span, .note { color: var(--soft); font-size: 13px; }
-svg { display: block; width: 100%; min-width: 720px; height: auto; }
+svg { display: block; width: 100%; min-width: 720px; height: auto; overflow: visible; }
 svg.fits { min-width: 0; }
 svg + table { margin-top: 14px; }
 svg text { fill: var(--ink); font: 13px system-ui, sans-serif; font-variant-numeric: tabular-nums; }
