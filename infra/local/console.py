@@ -145,9 +145,22 @@ def _suggestions(stack: LocalStack) -> Iterator[tuple[str, str]]:
         f"--endpoint-url {stack.urls['aws']} --region us-east-1 --overwrite "
         f"--name {stack.prefix}/tiers/free --value {shlex.quote(json.dumps(tier))}",
     )
+    yield (
+        "See what converted, then what each user cost and brought in",
+        f"  export AWS_ENDPOINT_URL={stack.urls['aws']} AWS_REGION=us-east-1 "
+        f"AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local{_stripe_of(stack)}\n"
+        f"  .venv/bin/tollkeeper report --stage {stack.settings.stage}\n"
+        f"  .venv/bin/tollkeeper reconcile --stage {stack.settings.stage} "
+        f"&& .venv/bin/tollkeeper report --stage {stack.settings.stage} --profit",
+    )
     if stack.settings.stripe is not None:
         yield (
             "Bring the real Stripe's events here",
             f"  stripe listen --forward-to {stack.urls['stripe_webhook']}\n"
             "  It shows a secret: give it as STRIPE_WEBHOOK_SECRET when you start this.",
         )
+
+
+def _stripe_of(stack: LocalStack) -> str:
+    """For the owner's commands: where the local Stripe is; the real one is where it always is."""
+    return f" STRIPE_API_BASE={stack.urls['stripe']}" if "stripe" in stack.urls else ""

@@ -70,7 +70,9 @@ def test_export_tells_all_that_is_held(stage: Stage) -> None:
     assert {line["id"]: line for line in told["postings"]} == expected
     assert len(told["postings"]) == len(expected)
     stem = "tk:{lovelace%3Al%7Bo%7D%20%C3%A9}"
-    assert set(told["live"]) == set(stage.keys(f"{stem}*"))
+    (books,) = stage.keys("tk:books:*")
+    assert set(told["live"]) == {*stage.keys(f"{stem}*"), books}
+    assert told["live"][books] == {f"cost|pro|{PERSON}": str(2 * 40 * CENT)}
     assert told["live"][stem]["bought"] == "1"
     assert "cs_lovelace" in told["live"][f"{stem}:buys"]
 

@@ -25,6 +25,7 @@ from infra.local.ports import choose_ports, is_free
 T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
 READY_DEADLINE_S = 60.0
 STOP_DEADLINE_S = 10.0
 
@@ -99,6 +100,12 @@ def test_it_meters_a_call_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
             timeout=10,
         )
         assert answer.json()["decision"] == "allow", answer.text
+        commands = [line for line in dev.said().splitlines() if line.startswith("  export ")]
+        commands += [line for line in dev.said().splitlines() if "/bin/tollkeeper" in line]
+        script = "set -e\n" + "\n".join(commands).replace(".venv/bin/", f"{BIN}/")
+        shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert shown.returncode == 0, shown.stderr
+        assert "limit reached" in shown.stdout
         family = dev.family()
         # redis and its guard, gateway, aws, stripe, provider, lambda and its workers, the guardian.
         assert len(family) >= 12

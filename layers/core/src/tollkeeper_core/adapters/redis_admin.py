@@ -21,6 +21,7 @@ from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.domain.top_ups import SENT, Mandate
+from tollkeeper_core.domain.transactions import Movement
 
 #: Keys that one SCAN looks at, about; what it finds is deleted by one DEL.
 _SCAN_COUNT = 500
@@ -68,7 +69,7 @@ class RedisAdmin(RedisStore):
         for found in self._scan(keys.everything(user_id)):
             for key in sorted(found):
                 kept[key] = self._value(key)
-        return kept
+        return kept | RedisBooks(self).of_user(self._names(keys.ALL_BOOKS), user_id)
 
     def begin_rebuild(self, now_ms: int) -> None:
         """See record.LedgerAdmin."""
@@ -145,8 +146,22 @@ class RedisAdmin(RedisStore):
 
     def mask_in_experiments(self, who: Forgetting) -> int:
         """See record.LedgerAdmin."""
-        names = [name for found in self._scan(keys.ALL_EXPERIMENTS) for name in found]
-        return RedisFunnel(self).mask(names, who.user_id, who.alias)
+        return RedisFunnel(self).mask(self._names(keys.ALL_EXPERIMENTS), who.user_id, who.alias)
+
+    def mask_in_books(self, who: Forgetting) -> int:
+        """See record.LedgerAdmin."""
+        return RedisBooks(self).mask(self._names(keys.ALL_BOOKS), who.user_id, who.alias)
+
+    def pending_money(self, user_id: str) -> list[Movement]:
+        """See record.LedgerAdmin."""
+        return RedisBooks(self).pending(self._names(keys.ALL_MONEY), user_id)
+
+    def money_recorded(self, movements: Sequence[Movement]) -> None:
+        """See record.LedgerAdmin."""
+        RedisBooks(self).recorded([(m.utc_month, m.txn_id) for m in movements])
+
+    def _names(self, pattern: str) -> list[str]:
+        return sorted({name for found in self._scan(pattern) for name in found})
 
     def _scan(self, pattern: str) -> Iterator[list[str]]:
         """Keys that match, in batches; the empty ones are left out. A key may come twice."""

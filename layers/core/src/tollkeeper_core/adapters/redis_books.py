@@ -1,5 +1,6 @@
 """The owner's books in Redis."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,6 +17,8 @@ from tollkeeper_core.domain.transactions import Movement, Transaction
 _CHUNK = 5_000
 
 
+#: What a pattern of SCAN would not take for itself.
+_SPECIAL, _ESCAPED = re.compile(r"([*?\[\]\\])"), r"\\\1"
 #: In place of what was told of a transaction, once that is on record.
 ON_RECORD = ""
 
@@ -69,6 +72,43 @@ class RedisBooks:
             [(keys.money(month), fields, keys.BOOKS_S) for month, fields in months.items()]
         )
 
+    def of_user(self, names: Sequence[str], user_id: str) -> dict[str, dict[str, str]]:
+        """A user's entries by name of the hash, as they are stored; those without any left out."""
+        found: dict[str, dict[str, str]] = {}
+        for name in names:
+            for chunk in self._store.scan_hash(
+                name, _CHUNK, f"*|{_SPECIAL.sub(_ESCAPED, user_id)}"
+            ):
+                # Another user's name may end with a bar and this one.
+                mine = {f: n for f, n in chunk.items() if f.split("|", 2)[2] == user_id}
+                if mine:
+                    found.setdefault(name, {}).update(mine)
+        return found
+
+    def mask(self, names: Sequence[str], user_id: str, alias: str) -> int:
+        """Count a user's entries for another one; answers how many there were."""
+        found = self.of_user(names, user_id)
+        for answer in self._store.run_many(
+            [
+                (script("mask"), [name], [text for f in fields for text in _renamed(f, alias)])
+                for name, fields in found.items()
+            ]
+        ):
+            if answer != 1:
+                raise LedgerUnavailableError(f"mask: {answer}")
+        return sum(map(len, found.values()))
+
+    def pending(self, names: Sequence[str], user_id: str) -> list[Movement]:
+        """What of a user's money is booked and not noted to be on record. Reads whole hashes."""
+        words = (
+            word
+            for name in names
+            for chunk in self._store.scan_hash(name, _CHUNK)
+            for word in chunk.values()
+            if word != ON_RECORD
+        )
+        return [m for m in map(Movement.of_word, words) if m.user_id == user_id]
+
     def restore(
         self, entries: Sequence[Entry], booked: Sequence[tuple[str, str]], now_ms: int
     ) -> None:
@@ -104,6 +144,11 @@ def _told(movement: Movement, answer: object) -> Movement | None:
         return Movement.of_word(str(answer))
     except ValueError:  # an error in place of an answer
         raise LedgerUnavailableError(f"book {movement.txn_id}: {answer}") from None
+
+
+def _renamed(field: str, alias: str) -> tuple[str, str]:
+    kind, of, _ = field.split("|", 2)
+    return field, f"{kind}|{of}|{alias}"
 
 
 def _left_s(month: str, now_ms: int) -> int:

@@ -41,6 +41,8 @@ ALL_STATES = "tk:{*}"
 ALL_REBUILT = "tk:[{bm]*"
 
 ALL_EXPERIMENTS = "tk:experiment:*"
+ALL_BOOKS = "tk:books:*"
+ALL_MONEY = "tk:money:*"
 
 DAY_S = 86_400
 #: SQS keeps a message for 14 days at most: an event that comes later than this cannot come at all.

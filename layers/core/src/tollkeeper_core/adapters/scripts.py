@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 #: These decide nothing about a user's state.
-_ALONE = ("book", "customer", "publish", "restore", "step")
+_ALONE = ("book", "customer", "mask", "publish", "restore", "step")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,9 @@ from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.ports import Archive
 from tollkeeper_core.domain.postings import Posting
+from tollkeeper_core.domain.transactions import Movement
 
 
 class Progress(Protocol):
@@ -53,7 +55,7 @@ class ArchiveReader(Protocol):
         ...
 
 
-class ArchiveEditor(ArchiveReader, Protocol):
+class ArchiveEditor(ArchiveReader, Archive, Protocol):
     """The archive, with what only the forgetting of a person may do to it."""
 
     def begin_forgetting(self, who: Forgetting) -> None:
@@ -155,7 +157,9 @@ class LedgerAdmin(Protocol):
         ...
 
     def dump(self, user_id: str) -> dict[str, Any]:
-        """Everything that is kept of one user: key -> value, as it is stored."""
+        """Everything that is kept of one user: key -> value, as it is stored; of the books, which
+        are everybody's, their own entries.
+        """
         ...
 
     def begin_rebuild(self, now_ms: int) -> None:
@@ -203,6 +207,18 @@ class LedgerAdmin(Protocol):
 
     def mask_in_experiments(self, who: Forgetting) -> int:
         """Put the alias in the place of who was seen in experiments; answers how often."""
+        ...
+
+    def mask_in_books(self, who: Forgetting) -> int:
+        """Count for the alias what the user cost and brought in; answers how many entries."""
+        ...
+
+    def pending_money(self, user_id: str) -> Sequence[Movement]:
+        """Money of the user's that was booked and is not noted to be on record."""
+        ...
+
+    def money_recorded(self, movements: Sequence[Movement]) -> None:
+        """Note that these are on record."""
         ...
 
     def delete_user(self, user_id: str) -> int:

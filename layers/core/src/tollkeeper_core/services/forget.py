@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tollkeeper_core.domain.forgetting import Forgetting, masked, masked_step
 from tollkeeper_core.domain.funnel import step_line
-from tollkeeper_core.domain.postings import Posting
+from tollkeeper_core.domain.postings import Posting, money_postings
 from tollkeeper_core.domain.record import ArchiveEditor, LedgerAdmin, Progress, Versions
 
 
@@ -27,7 +27,8 @@ class Forget:
 
     1. who it is, and the key of the names to come, are kept in the archive. From here on rebuild
        and verify refuse to run, so nobody sees half a person;
-    2. Redis is cleared; who was seen in an experiment goes on counting under the alias;
+    2. Redis is cleared; who was seen in an experiment, and what they cost and brought in, goes on
+       counting under the alias;
     3. each object that names the person is written anew, then deleted with all its versions. In
        between the postings stand under both names; the next run finds the old object again, and
        the same key gives the same new one;
@@ -48,15 +49,26 @@ class Forget:
             self.archive.begin_forgetting(who)
         done = Forgotten(keys=self._clear(who))
         # Again until nothing is found: a function may have been writing meanwhile.
-        while self._rewrite(who, done, progress):
-            pass
+        while True:
+            self._put_on_record(who)
+            if not self._rewrite(who, done, progress):
+                break
         done.keys += self._clear(who)
         self.archive.end_forgetting(who)
         return done
 
     def _clear(self, who: Forgetting) -> int:
         self.admin.mask_in_experiments(who)
+        self.admin.mask_in_books(who)
         return self.admin.delete_user(who.user_id)
+
+    def _put_on_record(self, who: Forgetting) -> None:
+        """Money that a run of reconcile booked and left there: the next one would put it on record
+        under the name.
+        """
+        pending = self.admin.pending_money(who.user_id)
+        self.archive.write([line for movement in pending for line in money_postings(movement)])
+        self.admin.money_recorded(pending)
 
     def _rewrite(self, who: Forgetting, done: Forgotten, progress: Progress) -> int:
         rewritten = 0
