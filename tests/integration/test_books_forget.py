@@ -27,7 +27,7 @@ def keeper(stage: Stage, *more: Any) -> Bookkeeper:
         for n, user in enumerate((PERSON, *NEIGHBOURS))
         for kind, minor in (("charge", 1_000), ("refund", -100 - n))
     ]
-    configs = ConfigCache(stage.admin, lambda: calendar_config("UTC"), clock)
+    configs = ConfigCache(stage.admin.load, lambda: calendar_config("UTC"), clock)
     books = RedisBooks(stage.admin)
     return Bookkeeper(Account([*listed, *more]), books, stage.record, configs, clock())
 

@@ -19,7 +19,7 @@ USD = 10**9
 
 def move(stage: Stage, *listed: object) -> None:
     """Booked and on record, as reconcile does."""
-    configs = ConfigCache(stage.admin, lambda: calendar_config("UTC"), clock)
+    configs = ConfigCache(stage.admin.load, lambda: calendar_config("UTC"), clock)
     books = RedisBooks(stage.admin)
     Bookkeeper(Account(list(listed)), books, stage.record, configs, clock())()  # type: ignore[arg-type]
 

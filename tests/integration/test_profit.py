@@ -79,7 +79,7 @@ def deliver(
     for first in range(0, len(calls), 1_000):
         settle(store, str(version), record, calls[first : first + 1_000])
     account = Account()
-    configs = ConfigCache(store, lambda: CONFIG, lambda: FIRST_MS)
+    configs = ConfigCache(store.load, lambda: CONFIG, lambda: FIRST_MS)
     now_ms = FIRST_MS + DAYS * DAY_MS
     book = Bookkeeper(account, RedisBooks(store), record, configs, now_ms)
     newest_first = sorted(crowd.transactions, key=lambda one: -one.created_s)

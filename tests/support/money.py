@@ -67,7 +67,7 @@ class Bookkeeper:
     account: Account
     books: MoneyBooks
     archive: Archive
-    configs: ConfigCache
+    configs: ConfigCache[Config]
     now_ms: int
 
     def __call__(self, since_s: int = 0) -> Booked:
