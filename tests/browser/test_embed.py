@@ -121,7 +121,11 @@ def test_the_banner_is_shown_once_a_period_and_leads_to_the_page(
     assert not warn(page, world, warning(percent=85))
     page.reload()
     assert not warn(page, world, warning(percent=85))
+    assert not warn(page, world, warning(percent=84, threshold=50))
     assert warn(page, world, warning(percent=100, threshold=100))
+    # Less than it was within one period: the limit has grown, and of this one nothing was told.
+    assert warn(page, world, warning(percent=52, threshold=50))
+    assert warn(page, world, warning(percent=81))
     assert warn(page, world, warning(resets_at="2999-11-27T00:00:00Z"), lang="fr")
     expect(banner).to_have_count(1)
     expect(banner).to_contain_text("Vous avez utilisé 83 % de votre limite quotidienne.")
@@ -132,13 +136,23 @@ def test_the_banner_is_shown_once_a_period_and_leads_to_the_page(
     expect(frame.get_by_text("Limite quotidienne", exact=True)).to_be_visible()
 
 
-def test_what_is_over_is_forgotten(context: BrowserContext, world: World):
+def test_it_keeps_one_thing_for_each_window(context: BrowserContext, world: World):
     page = app(context, world)
     page.evaluate("localStorage.setItem('app:1', 'mine')")
+    page.evaluate("localStorage.setItem('tollkeeper:weekly', 'not ours')")
     assert warn(page, world, warning(resets_at="2020-01-01T00:00:00Z"))
-    assert warn(page, world, warning())
+    assert warn(page, world, warning(), warning(window="weekly"))
+    assert not warn(page, world, warning(), warning(window="weekly"))
     kept = page.evaluate("Object.keys(localStorage).sort()")
-    assert kept == ["app:1", "tollkeeper:daily:80:2999-11-26T00:00:00Z"]
+    assert kept == ["app:1", "tollkeeper:daily", "tollkeeper:weekly"]
+
+
+def test_without_a_memory_of_the_browsers_it_is_once_a_page(context: BrowserContext, world: World):
+    page = app(context, world)
+    refuse = "{ get() { throw new Error('no storage') } }"
+    page.evaluate(f"Object.defineProperty(window, 'localStorage', {refuse})")
+    assert warn(page, world, warning())
+    assert not warn(page, world, warning())
 
 
 @pytest.mark.parametrize("nothing", ["null", "[]", json.dumps([{"code": "else"}])])

@@ -111,6 +111,7 @@ class _Check(Call):
         assert got == model.answers[rid], f"{rid}: {got}, model {model.answers[rid]}"
         assert answer.now_ms == model.checked_at[rid], f"{rid}: not the first answer"
         assert answer.period_ids == model.holds[rid].periods
+        assert answer.warned == model.warned[rid], f"{rid}: {answer.warned}"
         return []
 
 

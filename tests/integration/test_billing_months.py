@@ -249,3 +249,26 @@ def test_only_whoever_has_a_plan_costs_one_command_more(ada: User, redis: RedisS
         assert stats["http_requests"] == 1
         assert stats["script_commands"]["hmget"] == 2 + subscribed
         assert sum(stats["script_commands"].values()) == 5 + subscribed
+
+
+def test_a_month_by_the_billing_day_tells_once_a_month_of_its_own(ada: User) -> None:
+    ada.spends("2026-11-24T12:00", USD // 2)
+    assert ada.asks("2026-11-24T12:01").warned == {"monthly": 50}
+    ada.hears("created", "2026-11-25T14:00", NOVEMBER, NOVEMBER[0])
+    told = {}
+    for n, (spent, asked) in enumerate(
+        [
+            ("2026-11-26T12:00", "2026-11-26T12:01"),
+            ("2026-12-01T12:00", "2026-12-01T12:01"),
+            ("2026-12-24T22:00", "2026-12-24T22:59"),
+        ]
+    ):
+        ada.spends(spent, 5 * USD if n != 1 else 3 * USD)
+        told[asked] = [dict(ada.asks(asked).warned) for _ in range(2)]
+    assert told == {
+        "2026-11-26T12:01": [{"monthly": 50}, {}],
+        "2026-12-01T12:01": [{"monthly": 80}, {}],
+        "2026-12-24T22:59": [{}, {}],  # more than the month has left: refused
+    }
+    ada.spends("2026-12-25T12:00", 5 * USD)
+    assert ada.asks("2026-12-25T12:01").warned == {"monthly": 50}

@@ -134,7 +134,7 @@ def test_the_window_named_is_the_last_to_reset_of_those_that_stop(make: Make) ->
     assert (hard["code"], hard["window"]) == ("hard_limit_reached", "daily")
 
 
-def test_warnings_come_at_50_80_and_100_percent_of_what_is_settled(
+def test_warnings_come_once_at_50_80_and_100_percent_of_what_is_settled(
     make: Make, store: RedisStore
 ) -> None:
     from tollkeeper_core.domain.ledger import Settle
@@ -146,16 +146,18 @@ def test_warnings_come_at_50_80_and_100_percent_of_what_is_settled(
     for event, nano, expected in (
         ("e0", 249_999_999, []),
         ("e1", 1, [("daily", 50, 50)]),
-        ("e2", 149_999_999, [("daily", 79, 50)]),
+        ("e2", 149_999_999, []),
         ("e3", 1, [("daily", 80, 80)]),
         ("e4", 100_000_000, [("daily", 100, 100)]),
     ):
         store.settle([Settle("ada", event, nano, None, periods, NOW_MS)], version)
-        answer = ask(check, amount_usd="0")
+        answer = ask(check, amount_usd="0", request_id=event)
         found = [(w["window"], w["percent"], w["threshold"]) for w in answer["warnings"]]
         assert found == expected
         for warning in answer["warnings"]:
             assert warning["resets_at"] == answer["usage"]["windows"]["daily"]["resets_at"]
+        assert ask(check, amount_usd="0")["warnings"] == []
+        assert ask(check, amount_usd="0", request_id=event) == answer
 
 
 def test_a_block_tells_of_the_limit_and_an_allowed_call_of_nothing(make: Make) -> None:

@@ -6,6 +6,8 @@ _ESTIMATES = "tollkeeper_core/domain/estimates.py"
 _ESTIMATE = "tests/unit/test_estimates.py"
 _PAGE = "tests/unit/test_upgrade_page.py"
 _LUA = "tollkeeper_core/lua"
+_THRESHOLDS = f"{_LUA}/thresholds.lua"
+_WARNINGS = "tests/integration/test_warnings.py"
 _FOLD = "tests/unit/test_fold.py"
 _LOST = "tests/property/test_rebuild.py"
 
@@ -87,6 +89,65 @@ ESTIMATES = (
     ),
 )
 
+WARNINGS = (
+    Mutant(
+        name="warned-each-time",
+        harm="A user is told that half is used with every message that they send.",
+        file=_THRESHOLDS,
+        find='state.warned = table.concat(kept, ";")',
+        replace="",
+        tests=(_WARNINGS, PROPERTY),
+    ),
+    Mutant(
+        name="warned-of-what-was-jumped-over",
+        harm="A user at 85 percent is told that half is used.",
+        file=_THRESHOLDS,
+        find="{ 100, 80, 50 }",
+        replace="{ 50, 80, 100 }",
+        tests=(_WARNINGS, PROPERTY),
+    ),
+    Mutant(
+        name="warned-in-a-refusal",
+        harm="The warning is lost with an answer that shows none, and comes no more.",
+        file=f"{_LUA}/reserve.lua",
+        find="local warnings = admitted and take_warnings(tier, state, ids) or {}",
+        replace="local warnings = take_warnings(tier, state, ids)",
+        tests=(_WARNINGS, PROPERTY),
+    ),
+    Mutant(
+        name="buyer-not-warned",
+        harm="Whoever bought a bigger plan meets its wall without a word.",
+        file=_THRESHOLDS,
+        find="one.part > last.part or one.nano > last.nano",
+        replace="one.part > last.part",
+        tests=(_WARNINGS, PROPERTY),
+    ),
+    Mutant(
+        name="warned-at-each-change-of-tier",
+        harm="A user of two tiers by turns is warned with every call.",
+        file=_THRESHOLDS,
+        find="nano = math.max(one.nano, last.nano)",
+        replace="nano = one.nano",
+        tests=(_WARNINGS, PROPERTY),
+    ),
+    Mutant(
+        name="warned-by-the-calendars-month",
+        harm="In a month by the billing day the calendar decides who is warned.",
+        file=_THRESHOLDS,
+        find="state.month or ids[3]",
+        replace="ids[3]",
+        tests=("tests/integration/test_billing_months.py", PROPERTY),
+    ),
+    Mutant(
+        name="warning-unheard",
+        harm="Apps that wrap their client never learn that a limit is near.",
+        file="tollkeeper/_core.py",
+        find="if allowed.warnings and self._on_warning is not None:",
+        replace="if False:",
+        tests=("tests/sdk/test_against_the_product.py",),
+    ),
+)
+
 PROMPTS = (
     Mutant(
         name="prompt-forgotten-before-its-link",
@@ -98,4 +159,4 @@ PROMPTS = (
     ),
 )
 
-OVERLAY_MUTANTS = (*CALLS, *ESTIMATES, *PROMPTS)
+OVERLAY_MUTANTS = (*CALLS, *ESTIMATES, *WARNINGS, *PROMPTS)

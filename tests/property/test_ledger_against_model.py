@@ -125,6 +125,7 @@ class Ledger(RuleBasedStateMachine):
         )
         expected = self.model.reserve(rid, amount, said, self.periods, self.now_ms, TTL_MS)
         assert (got.admitted, got.held_nano, got.affordable_nano) == expected
+        assert got.warned == self.model.warned[rid]
 
     @rule(cost=AMOUNTS, late=st.booleans(), data=st.data(), times=st.integers(1, 2))
     def settle(self, cost: int, late: bool, data: st.DataObject, times: int) -> None:

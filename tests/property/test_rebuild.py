@@ -147,14 +147,15 @@ class RebuiltLedger(Ledger):
         }
 
     def forget_what_is_not_on_record(self) -> None:
-        """Holds, answers of checks, calls that cost nothing, and the tier said since the last
-        settlement: docs/ledger.md, "What does not come back".
+        """Holds, answers of checks and what they warned of, calls that cost nothing, and the tier
+        said since the last settlement: docs/ledger.md, "What does not come back".
         """
         usage = [s[0] for s in self.sets.values() if s[0].kind == "settle"]
         said = max(((p.at_ms, p.id, p.terms["said_tier"]) for p in usage), default=(0, "", ""))
         self.model.said = said[2] or None
         self.model.holds.clear()
         self.model.answers.clear()
+        self.model.told.clear()
         found = {p.terms["event_id"] for p in usage if p.at_ms + MARKERS_MS > self.now_ms}
         self.model.charges = Charges(self.model.charges, found)
 

@@ -139,6 +139,26 @@ def test_a_block_says_what_stops_the_call_and_what_would_help(tk, real):
     assert caught.value.upgrade_url is None
 
 
+def test_warnings_come_once_and_to_a_wrapped_calls_hook(real, mode, openai, caplog):
+    heard = []
+
+    def hear(user, warnings):
+        heard.append((user, *[(w["window"], w["percent"], w["threshold"]) for w in warnings]))
+        raise RuntimeError("the hook is broken")
+
+    with Tollkeeper(real.url, KEY, timeout_s=10, on_warning=hear, **mode) as tk:
+        create = tk.wrap(openai.chat.completions.create, provider="openai").for_user("warned")
+        for cost in ("0.0055", "0.003"):
+            tk.report(user_id="warned", cost_usd=cost)
+            assert tk.flush(10)
+            real.settle()
+            for _ in range(2):
+                create(model=MODEL, messages=ASK, max_completion_tokens=1)
+        assert heard == [("warned", ("daily", 55, 50)), ("warned", ("daily", 85, 80))]
+        assert "the hook is broken" in caplog.text
+        assert tk.check(user_id="warned", amount_usd="0").warnings == ()
+
+
 def test_a_link_is_this_users_and_a_wrong_tier_an_error(tk):
     links = {tk.upgrade_link("ada"), tk.upgrade_link("bob", tier="pro")}
     assert len(links) == 2

@@ -28,6 +28,15 @@ class Hold:
     open: bool
 
 
+@dataclass(frozen=True)
+class Told:
+    """What a check told of a window: in which period, which part of which limit."""
+
+    period: str
+    part: int
+    limit: int
+
+
 @dataclass
 class Charge:
     cost: int
@@ -105,6 +114,8 @@ class UserModel:
     said: str | None = None
     holds: dict[str, Hold] = field(default_factory=dict)
     answers: dict[str, tuple[bool, int, int]] = field(default_factory=dict)
+    warned: dict[str, dict[str, int]] = field(default_factory=dict)
+    told: dict[Window, list[Told]] = field(default_factory=dict)
     charges: dict[str, Charge] = field(default_factory=dict)
     lots: dict[str, ModelLot] = field(default_factory=dict)
     subs: dict[str, tuple[tuple[int, int, int, str, int, str], str]] = field(default_factory=dict)
@@ -218,6 +229,7 @@ class UserModel:
         held = int(min(amount, max(fits, 0))) if admitted else 0
         by_allowance = int(min(held, a))
         self.answers[rid] = (admitted, held, int(min(max(fits, 0), 10**15)))
+        self.warned[rid] = self.warn(tier, periods, month) if admitted else {}
         self.holds[rid] = Hold(
             by_allowance,
             held - by_allowance,
@@ -230,6 +242,24 @@ class UserModel:
         if admitted:
             self.said = said or self.said
         return self.answers[rid]
+
+    def warn(self, tier: Tier, periods: Periods, month: frozenset[str]) -> dict[str, int]:
+        """Each part of each limit once in its period, the highest that is reached; of a larger
+        limit anew. What was told in another period counts no more."""
+        news: dict[str, int] = {}
+        for window, ids in zip(Window, windows(periods.ids, month), strict=True):
+            period = min(ids)
+            told = [each for each in self.told.get(window, []) if each.period == period]
+            limit = tier.limits.get(window)
+            if limit is not None and limit.limit_usd:
+                used = Fraction(self.settled(ids, total=limit.hard), limit.limit_usd)
+                part = max((p for p in (50, 80, 100) if used >= Fraction(p, 100)), default=0)
+                larger = all(each.limit < limit.limit_usd for each in told)
+                if part and (larger or part > told[-1].part):
+                    told.append(Told(period, part, limit.limit_usd))
+                    news[str(window)] = part
+            self.told[window] = told
+        return news
 
     def settle(
         self, event: str, cost: int, rid: str | None, periods: Periods, now_ms: int

@@ -297,25 +297,22 @@
   let warning = null;
   const said = {}; // where the browser keeps nothing, at least once a page
 
-  const keyOf = ({ window, threshold, resets_at }) => `tollkeeper:${window}:${threshold}:${resets_at}`;
+  const keyOf = ({ window }) => `tollkeeper:${window}`;
 
+  /** Less used than the last time in this period: then the limit is a larger one, and not told of. */
   function isNew(one) {
+    let last = said[one.window];
     try {
-      return !(said[keyOf(one)] ?? localStorage.getItem(keyOf(one)));
-    } catch {
-      return true;
-    }
+      last = JSON.parse(localStorage.getItem(keyOf(one))) ?? last;
+    } catch {} // private mode
+    const [over, threshold, percent] = last ?? [];
+    return over !== one.resets_at || one.threshold > threshold || one.percent < percent;
   }
 
   function remember(one) {
-    said[keyOf(one)] = true;
+    said[one.window] = [one.resets_at, one.threshold, one.percent];
     try {
-      for (const key of Object.keys(localStorage)) {
-        // Of a period that is over: the key ends with when.
-        const [, over] = key.match(/^tollkeeper:\w+:\d+:(.+)$/) ?? [];
-        if (Date.parse(over) < Date.now()) localStorage.removeItem(key);
-      }
-      localStorage.setItem(keyOf(one), "1");
+      localStorage.setItem(keyOf(one), JSON.stringify(said[one.window]));
     } catch {} // private mode
   }
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Callable, TypeVar, cast
 
 from tollkeeper import _protocol
 from tollkeeper._asking import Check
-from tollkeeper._core import Core, GetName, SpoolDir
+from tollkeeper._core import Core, GetName, OnWarning, SpoolDir
 from tollkeeper._meter import AsyncMeter, Meter
 from tollkeeper._reporter import Stats
 from tollkeeper._types import Allowed, Usage
@@ -50,6 +50,7 @@ class _Client:
         default_max_output_tokens: int = 4_096,
         redis_url: str | None = None,
         redis_token: str | None = None,
+        on_warning: OnWarning | None = None,
     ) -> None:
         """Connect; nothing is sent yet. Raises ValueError for a setting that is missing or wrong.
 
@@ -62,6 +63,9 @@ class _Client:
         wait in the spool, and are lost and logged where there is none.
         `default_max_output_tokens`: what is reserved for a call that sets no maximum. `redis_url`,
         `redis_token`: check against Upstash directly; usage and links still go to `url`.
+        `on_warning`: called with the user's id and what a check warns of, in the thread or event
+        loop of the call that asked and before it is made, whether it is wrapped, metered or a bare
+        check; what it raises is logged.
         """
         self._core = Core(
             url,
@@ -76,6 +80,7 @@ class _Client:
             default_max_output_tokens=default_max_output_tokens,
             redis_url=redis_url,
             redis_token=redis_token,
+            on_warning=on_warning,
         )
 
     def user(self, user_id: str, *, tier: str | None = None) -> AbstractContextManager[None]:

@@ -22,7 +22,7 @@ from tollkeeper._asking import Check, Identity, Rates
 from tollkeeper._call import Settlement
 from tollkeeper._protocol import Answer, NoAnswer, Request
 from tollkeeper._reporter import Reporter
-from tollkeeper._types import Allowed, TollkeeperError, UnavailableError
+from tollkeeper._types import Allowed, Json, TollkeeperError, UnavailableError
 from tollkeeper._version import __version__
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ logger = logging.getLogger("tollkeeper")
 
 T = TypeVar("T")
 GetName = Callable[[], Optional[str]]
+OnWarning = Callable[[str, "tuple[Json, ...]"], None]
 SpoolDir = Union[str, Path, None]
 
 Outcome = Union[Answer, NoAnswer]
@@ -59,6 +60,7 @@ class Core:
         default_max_output_tokens: int,
         redis_url: str | None,
         redis_token: str | None,
+        on_warning: OnWarning | None,
     ) -> None:
         from tollkeeper._engine import Engine  # asyncio, which importing the package does not need
 
@@ -83,6 +85,7 @@ class Core:
         self.open: set[Settlement] = set()
         self.metered_classes: dict[type, type] = {}
         self._outage = outage
+        self._on_warning = on_warning
         self._get_user_id = get_user_id
         self._get_user_tier = get_user_tier
         self._identity: ContextVar[Identity | None] = ContextVar("tollkeeper_user", default=None)
@@ -163,21 +166,27 @@ class Core:
 
     def check(self, check: Check, request_id: str | None = None) -> Allowed:
         """Ask whether a call may run."""
-        return self._decide(self.wait(self._ask(check, request_id)))
+        return self._decide(check, self.wait(self._ask(check, request_id)))
 
     async def acheck(self, check: Check, request_id: str | None = None) -> Allowed:
         """The same in an event loop."""
-        return self._decide(await self.wait_async(self._ask(check, request_id)))
+        return self._decide(check, await self.wait_async(self._ask(check, request_id)))
 
-    def _decide(self, outcome: Outcome) -> Allowed:
+    def _decide(self, check: Check, outcome: Outcome) -> Allowed:
         """What a check's outcome means, an outage by the policy."""
         try:
-            return _protocol.decision(_answer(outcome))
+            allowed = _protocol.decision(_answer(outcome))
         except NoAnswer as error:
             if self._outage == "block":
                 raise UnavailableError(f"Tollkeeper did not answer: {error}") from error
             logger.warning("Tollkeeper did not answer, the call goes ahead: %s", error)
             return Allowed(degraded=True)
+        if allowed.warnings and self._on_warning is not None:
+            try:
+                self._on_warning(check.identity.user_id, allowed.warnings)
+            except Exception:
+                logger.exception("on_warning failed; the call goes ahead")
+        return allowed
 
     def read(self, outcome: Outcome, reading: Callable[[Answer], T]) -> T:
         """What a question's outcome means; there is nothing to go ahead with in an outage."""

@@ -33,6 +33,7 @@ def reservation_of(fields: dict[str, str]) -> Reservation:
         now_ms=int(fields["now"]),
         period_ids=_ids(fields["periods"]),
         standing=standing_of(fields),
+        warned=amounts_of(fields.get("warn", "")),
     )
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 #: These decide nothing about a user's state.
 _ALONE = ("book", "customer", "mask", "publish", "restore", "step")
 
+#: What some need beside the shared ``state.lua``.
+_MORE = {"reserve": ("thresholds",), "settle": ("thresholds",)}
+
 
 @dataclass(frozen=True, slots=True)
 class Script:
@@ -20,8 +23,8 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """The script ``lua/<name>.lua`` with the shared ``lua/state.lua`` before it."""
+    """The script ``lua/<name>.lua`` with what it shares with others before it."""
     folder = Path(__file__).parents[1] / "lua"
-    parts = [] if name in _ALONE else ["state.lua"]
-    text = "\n".join((folder / part).read_text("utf-8") for part in [*parts, f"{name}.lua"])
+    parts = (name,) if name in _ALONE else ("state", *_MORE.get(name, ()), name)
+    text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -116,6 +116,8 @@ class Reservation:
     """The answer to Reserve. Asked twice, the first answer (``now_ms`` tells when it was given).
 
     ``held_nano`` is what is held (0 when blocked), ``affordable_nano`` what would have fitted.
+    ``warned``: window -> percent of its limit (50, 80, 100) that what is settled has come to, where
+    no check in that period has told so before; empty when blocked.
     """
 
     admitted: bool
@@ -127,6 +129,7 @@ class Reservation:
     now_ms: int
     period_ids: tuple[str, str, str]
     standing: Standing
+    warned: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

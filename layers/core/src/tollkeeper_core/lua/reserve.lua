@@ -5,7 +5,8 @@
 --      7-9 period ids: day, week, month  10-12 cutoffs of old periods
 --      13 seconds to keep an admitted answer  14 seconds to keep a refusal  15 idle seconds of a user
 --      16 the date and its months (Periods.around), or ""
--- Answers {name, value, ...}; "status" is ok, stale, or unknown_tier (then nothing was done).
+-- Answers {name, value, ...}; "status" is ok, stale, or unknown_tier (then nothing was done). "warn"
+-- ("daily=80;monthly=50") is there where it is the first admitted one to see that part of a limit used.
 --
 -- Commands when nothing expired and no period began: HMGET, HMGET, SET, HSET, ZADD. One
 -- more HMGET where the month goes by a billing day.
@@ -35,6 +36,7 @@ if admitted then
   state.held = state.held + from_credits
   if hold > 0 then state.expiry = math.min(state.expiry, tonumber(ARGV[5])) end
 end
+local warnings = admitted and take_warnings(tier, state, ids) or {}
 local member = table.concat({ ARGV[4], int(from_allowance), int(from_credits), ids[1], ids[2], ids[3] }, " ")
 
 local answer = append({
@@ -43,6 +45,7 @@ local answer = append({
   "now", ARGV[2], "periods", table.concat(ids, " "), "around", ARGV[16], "said", ARGV[6],
   "member", hold > 0 and member or "",
 }, standing(tier, state, ids))
+if #warnings > 0 then append(answer, { "warn", table.concat(warnings, ";") }) end
 local prepared = prepare_state(state, { ARGV[10], ARGV[11], ARGV[12] }, now)
 
 -- The marker comes first and only once: a repeated request (the app's, or ours after a lost answer)

@@ -79,31 +79,18 @@ for _, lot in ipairs(from_credits > 0 and lots_of(state) or {}) do
 end
 local begun = take_unused(state, used)
 take_unused(state, over) -- nothing of them can be used any more
-local limited = {}
-for i, limit in ipairs(tier.limits) do
-  local kind, nano = string.sub(limit, 1, 1), tonumber(string.sub(limit, 2))
-  local field = ({ e = "a", h = "t" })[kind]
-  if field then
-    limited[#limited + 1] = { i = i, nano = nano, field = field, before = counted(state, ids, i)[field] }
-  end
-end
+local before = reached(tier, state, ids)
 for _, id in ipairs(ids) do
   local counters = state.counters[id]
   if cost > 0 and counts_calls(counters) then counters.n = counters.n + 1 end
   counters.a, counters.t = counters.a + from_allowance + overrun, counters.t + cost
 end
 
--- The parts of a limit that checks warn at (usage_view.py), the highest first: one that was jumped
--- over is not told. What is used comes to so many percent where it comes to `mark`, rounded up.
+-- Of several parts of a limit that this call came past, the highest: one that was jumped over is not told.
 local crossed = {}
-for _, one in ipairs(limited) do
-  local after = counted(state, ids, one.i)[one.field]
-  for _, percent in ipairs({ 100, 80, 50 }) do
-    local mark = math.floor(one.nano / 100) * percent + math.ceil((one.nano % 100) * percent / 100)
-    if one.before < mark and after >= mark then
-      crossed[#crossed + 1] = ({ "daily", "weekly", "monthly" })[one.i] .. "=" .. percent
-      break
-    end
+for n, after in ipairs(reached(tier, state, ids)) do
+  if after.part > before[n].part then
+    crossed[#crossed + 1] = WINDOWS[after.i] .. "=" .. after.part
   end
 end
 

@@ -24,6 +24,7 @@
 --   bought       "1" once anything was: such a user is never forgotten
 --   topup        "threshold not-before" while an automatic top-up is on (top_up.lua)
 --   unused       comma list of purchases that a prompt led to and of which no call has used anything
+--   warned       what checks have told of the parts of limits (thresholds.lua)
 -- Holds: a sorted set, score: expiry, member: "id a c day week month" (a by the allowance, c by credits).
 -- Amounts: integer nano-USD. Instants: epoch milliseconds. All text.
 
@@ -183,15 +184,16 @@ end
 local function read_state(key, ids)
   local v = redis.call(
     "HMGET", key, "lots", "held", "expiry", "tier", "subs", "periods", "credits", "months", "topup",
-    "unused", unpack(ids)
+    "unused", "warned", unpack(ids)
   )
   local state = {
     key = key, lots_text = v[1] or "", held = tonumber(v[2] or 0),
     expiry = tonumber(v[3] or "") or math.huge, tier = v[4] or "", subs = v[5] or "",
     periods = v[6] or "", credits = v[7] or "", months = v[8] or "", topup = v[9] or "",
     unused_text = v[10] or "", unused = v[10] or "", counters = {}, fresh = false, anchor = 0,
+    warned_text = v[11] or "", warned = v[11] or "",
   }
-  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[10 + i]) end
+  for i, id in ipairs(ids) do state.counters[id] = read_counters(v[11 + i]) end
   return state
 end
 
@@ -249,7 +251,7 @@ local function use_month(state, around, day)
   for n = 1, math.min(day, following.length) - 1 do
     ids[#ids + 1] = following.name .. string.format("%02d", n)
   end
-  state.anchor, state.days = day, {}
+  state.anchor, state.days, state.month = day, {}, "m" .. string.sub(ids[1], 2)
   for i, text in ipairs(redis.call("HMGET", state.key, unpack(ids))) do
     state.days[ids[i]] = read_counters(text)
   end
@@ -342,6 +344,7 @@ local function prepare_state(state, cutoffs, now)
     set("credits", summary(state.lots, now))
   end
   if state.unused ~= state.unused_text then set("unused", state.unused) end
+  if state.warned ~= state.warned_text then set("warned", state.warned) end
   set("held", int(state.held))
   set("expiry", state.expiry == math.huge and "" or int(state.expiry))
   set("tier", state.tier)

@@ -203,7 +203,7 @@ def _allowed(reservation: Reservation, periods: Periods) -> dict[str, Any]:
         "reservation_id": reservation.reservation_id,
         "reserved_usd": format_usd(reservation.held_nano),
         "expires_at": rfc3339(reservation.expires_ms),
-        "warnings": warnings_of(view),
+        "warnings": warnings_of(view, reservation.warned),
         "usage": view,
     }
 

@@ -16,9 +16,6 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.money import format_minor
 from tollkeeper_core.domain.periods import Periods, Window, rfc3339
 
-#: A window at or past one of these percentages is worth a word before the wall.
-_WARN_PERCENT = (100, 80, 50)
-
 
 def percent(limit: WindowLimit, used_nano: int) -> int:
     """0 to 100, rounded down: 100 only at the limit."""
@@ -63,23 +60,17 @@ def _balances(lots: tuple[Lot, ...], now_ms: int) -> list[dict[str, Any]]:
     return balances
 
 
-def warnings_of(view: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """One warning for each window that is half, nearly or wholly used.
-
-    The same in every answer until the next threshold: window, threshold and ``resets_at`` together
-    name it, so that whoever shows it can do so once a period, also where an answer was lost.
-    """
+def warnings_of(view: Mapping[str, Any], warned: Mapping[str, int]) -> list[dict[str, Any]]:
+    """One for each window of ``warned`` (see Reservation): how far it is used, and until when."""
     return [
         {
             "code": "limit_near",
             "window": name,
-            "percent": used,
+            "percent": view["windows"][name]["percent"],
             "threshold": threshold,
-            "resets_at": window["resets_at"],
+            "resets_at": view["windows"][name]["resets_at"],
         }
-        for name, window in view["windows"].items()
-        if (used := window["percent"]) >= min(_WARN_PERCENT)
-        for threshold in [max(t for t in _WARN_PERCENT if used >= t)]
+        for name, threshold in warned.items()
     ]
 
 
