@@ -12,11 +12,12 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import Reservation, Reserve, Settle, Settlement
 from tollkeeper_core.domain.offers import PlanTerms
 from tollkeeper_core.domain.periods import Periods, periods_at
+from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.usage import ReadUsage
 
 from tests.support.redis_stack import RedisStack
-from tests.support.upgrade import STAGE, Clock, example_config
+from tests.support.upgrade import STAGE, Clock
 from tests.support.webhook import Webhook, event, period, subscription
 
 USD = 10**9
@@ -93,7 +94,8 @@ class User:
 
     def resets(self, at: str) -> str:
         self.clock.now_ms = ms(at)
-        configs = ConfigCache(self.store.load, example_config, self.clock)
+        published = Rules.of_snapshot(self.config.snapshot)
+        configs = ConfigCache(self.store.load_rules, lambda: published, self.clock)
         view = ReadUsage(self.store, configs, self.clock)("ada")
         return str(view["windows"]["monthly"]["resets_at"])
 
