@@ -7,16 +7,20 @@ from typing import Any, ClassVar
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.ledger import Grant, Settle, Settlement
+from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.postings import (
     Posting,
     grant_postings,
+    money_postings,
     settlement_postings,
     subscription_postings,
 )
+from tollkeeper_core.domain.transactions import Movement
 
-from tests.property.test_ledger_against_model import CONFIGS, COUNTS, DAYS, Ledger
+from tests.property.test_ledger_against_model import CONFIGS, COUNTS, DAYS, START_MS, Ledger
 from tests.support.ledger_model import DAY_MS, Charge
 from tests.support.record import Owner, owner, s3
 from tests.support.redis_stack import RedisStack
@@ -48,6 +52,8 @@ class RebuiltLedger(Ledger):
         self.stack.flush()
         self.sets: dict[str, list[Posting]] = {}
         self.batches: list[list[Posting]] = []
+        self.noted: set[str] = set()
+        self.told: dict[str, Movement] = {}
         super().begin()
 
     def record(self, postings: list[Posting]) -> None:
@@ -81,6 +87,34 @@ class RebuiltLedger(Ledger):
         self.record(subscription_postings(said))
         super().subscribe(sub, tier, until, at, kind, day, counts, following)
 
+    @rule(
+        txn=st.integers(0, 5),
+        category=st.sampled_from(["charge", "refund", "dispute", "dispute_reversal"]),
+        amount=st.integers(-(10**12), 10**12),
+        fee=st.integers(-1_500, 1_500),
+        currency=st.sampled_from(["usd", "eur"]),
+        days=st.integers(0, 70),
+        noted=st.booleans(),
+    )
+    def move_money(
+        self, txn: int, category: str, amount: int, fee: int, currency: str, days: int, noted: bool
+    ) -> None:
+        """What is told of a transaction first holds, whatever is told of it later."""
+        at_ms, books = START_MS + days * DAY_MS, RedisBooks(self.store)
+        periods = periods_at(self.model.config.settings.calendar, at_ms)
+        # A transaction's time is its own: it does not change with what else is told.
+        name = f"txn_{self.user}_{txn}_{days}"
+        money = (category, "ch_1", amount, fee, currency)
+        movement = Movement(name, self.user, *money, at_ms, periods.ids)
+        (told,) = books.book([movement])
+        assert (told is None) == (name in self.noted)
+        if told is not None:
+            assert self.told.setdefault(name, told) == told
+            self.record(money_postings(told))
+            if noted:
+                books.recorded([(told.utc_month, name)])
+                self.noted.add(name)
+
     @rule(seed=st.randoms(use_true_random=False), data=st.data())
     def lose_redis(self, seed: Any, data: st.DataObject) -> None:
         """Batches reach the archive in any order and mix, some of them again."""
@@ -99,6 +133,7 @@ class RebuiltLedger(Ledger):
         self.owner.rebuild()
 
         self.forget_what_is_not_on_record()
+        self.noted = set(self.told)  # what is on record is known to be so
         assert self.kept() == before
         assert self.owner.verify() == []
         loaded = self.store.load()
