@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -14,6 +14,7 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.config import Config
+from tollkeeper_core.domain.funnel import Step, StepKind
 from tollkeeper_core.domain.ledger import Claim, Grant, Hold
 from tollkeeper_core.domain.offers import Choice
 from tollkeeper_core.domain.problems import Problem
@@ -36,6 +37,7 @@ class Shop:
     client: stripe.StripeClient
     store: RedisStore
     config: Config
+    steps: list[Step] = field(default_factory=list)
 
     @property
     def configs(self) -> ConfigCache[Config]:
@@ -67,7 +69,8 @@ class Shop:
 
     def hear(self, events: Any = None) -> None:
         """What the webhook would have got, or these events."""
-        books = Books(self.store, MemoryArchive(), MemoryAnnouncements(), STAGE, clock, [].extend)
+        tell = self.steps.extend
+        books = Books(self.store, MemoryArchive(), MemoryAnnouncements(), STAGE, clock, tell)
         reads = StripeReads(self.server.secret_key, self.server.url)
         apply = ApplyStripeEvent(books, Signed(), self.configs, reads)
         told = events or httpx.get(f"{self.server.url}/_local/events").json()["data"]
@@ -259,6 +262,8 @@ def test_a_subscriber_changes_the_plan_and_pays_the_difference(shop: Shop) -> No
     assert shop.service.status(token("prm_2"))["state"] == "paid"
     paid = [i.amount_paid for i in shop.client.v1.invoices.list().data]
     assert sum(paid) == pytest.approx(5000, abs=5)
+    bought = {(s.prompt_id, s.minor) for s in shop.steps if s.kind is StepKind.PAID}
+    assert bought == {("prm_1", 1200), ("prm_2", paid[0])}
 
 
 def test_the_portal_is_for_who_bought_something(shop: Shop) -> None:

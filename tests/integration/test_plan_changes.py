@@ -5,6 +5,7 @@ import time
 from typing import Any
 
 import pytest
+from tollkeeper_core.domain.funnel import StepKind
 
 from tests.integration.test_checkout import Shop, refused, shop
 from tests.integration.test_stripe_webhook import PAGE, token
@@ -30,6 +31,12 @@ def max_plan(shop: Shop) -> Shop:
     shop.pay(shop.start("max_monthly", kind="plan"))
     assert shop.usage["tier"] == "max"
     return shop
+
+
+def purchases(shop: Shop) -> list[tuple[str, str, int]]:
+    """The funnel's, each once however often it was told."""
+    told = [step for step in shop.steps if step.kind is StepKind.PAID]
+    return list(dict.fromkeys((step.prompt_id, step.offer, step.minor) for step in told))
 
 
 def change(shop: Shop, prompt: str, plan: str) -> str:
@@ -83,10 +90,23 @@ def test_less_begins_when_what_is_paid_is_over(max_plan: Shop) -> None:
     assert list(page.account.next_plans.values()) == ["pro_monthly"]
     assert (page.plans, page.smaller_plans) == ([], [])
 
+    assert purchases(shop) == [("prm_1", "max_monthly", 5000)]  # less is no purchase
+    assert "trigger" not in subscription(shop).metadata.to_dict()
     hears_of_the_next_period(shop)
     page = shop.service.page(token("prm_look"))
     assert (page.usage["tier"], dict(page.account.next_plans)) == ("pro", {})
     assert list(page.account.subscriptions.values()) == ["pro_monthly"]
+
+
+def test_a_trial_is_a_purchase_when_it_is_paid(shop: Shop) -> None:
+    shop.change(plans={"pro_monthly": {"trial_days": 7, "included_credit_usd": "9.00"}})
+    shop.pay(shop.start("pro_monthly", kind="plan"))
+    assert (shop.usage["tier"], purchases(shop), paid(shop)) == ("pro", [], [0])
+    found = subscription(shop)
+    shop.client.v1.subscriptions.update(found.id, {"trial_end": "now"})
+    for _ in range(2):
+        shop.hear()
+        assert purchases(shop) == [("prm_1", "pro_monthly", 1200)]
 
 
 def test_the_change_may_be_undone(max_plan: Shop) -> None:
@@ -100,6 +120,7 @@ def test_the_change_may_be_undone(max_plan: Shop) -> None:
     assert paid(shop) == [5000]
     metadata = subscription(shop).metadata.to_dict()
     assert not [name for name in metadata if name.startswith("kept_")]
+    assert "trigger" not in metadata  # nor is what was bought before
     assert (metadata["plan"], metadata["credit_nano"]) == ("max_monthly", str(9 * 10**9))
     page = shop.service.page(token("prm_look"))
     assert (page.usage["tier"], dict(page.account.next_plans)) == ("max", {})

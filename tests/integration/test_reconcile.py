@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,11 +19,13 @@ from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState
+from tollkeeper_core.domain.funnel import Step, StepKind
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.purchases import PurchaseLookupError
 from tollkeeper_core.services.book_money import Booked, BookMoney
 from tollkeeper_core.services.config_cache import ConfigCache
-from tollkeeper_core.services.reconcile import Reconciled, build_reconcile
+from tollkeeper_core.services.reconcile import Gathered, Reconciled, build_reconcile
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.upgrade import UpgradeService
@@ -49,6 +51,7 @@ class Deaf:
     page: UpgradeService
     archive: MemoryArchive = field(default_factory=MemoryArchive)
     bus: MemoryAnnouncements = field(default_factory=MemoryAnnouncements)
+    steps: list[list[Step]] = field(default_factory=list)
 
     def buy(self, prompt: str, kind: Any, name: str) -> Any:
         started = self.page.start_checkout(token(prompt), kind, name, PAGE)
@@ -74,7 +77,7 @@ class Deaf:
             self.configs,
             STAGE,
             lambda: clock() + later_ms,
-            [].extend,
+            lambda steps: self.steps.append(list(steps)),
         )
         return service(clock() // 1000 - DAY_S, lambda *_: None)
 
@@ -227,6 +230,42 @@ def test_what_is_not_ours_or_makes_no_sense_is_left_and_told(shop: Deaf) -> None
     assert done.news.total() == 0
     assert done.problems_count == len(done.problems) >= 1
     assert "metadata" in done.problems[0]
+
+
+def test_the_funnels_steps_are_told_together_each_time_anew(shop: Deaf) -> None:
+    live(shop)
+    shop.reconcile()
+    told = [[(step.prompt_id, step.minor) for step in batch] for batch in shop.steps]
+    assert [sorted(batch) for batch in told] == [
+        [("prm_0", 500), ("prm_1", 500), ("prm_2", 500)],
+        [("prm_plan", 1200)],
+    ]
+    shop.reconcile()  # the counter knows them
+    assert sorted(shop.steps[2], key=str) == sorted(shop.steps[0], key=str)
+    assert len(shop.steps) == 4
+    firsts = [p for p in shop.archive.postings.values() if p.kind == "first"]
+    assert [p.terms["prompt_id"] for p in firsts] == ["prm_plan"]
+
+
+def test_steps_that_are_not_told_wait(shop: Deaf) -> None:
+    live(shop)
+    told: list[Step] = []
+    down = [True]
+
+    def tell(steps: Sequence[Step]) -> None:
+        if down:
+            raise LedgerUnavailableError("down")
+        told.extend(steps)
+
+    gathered = Gathered(tell)
+    step = Step(kind=StepKind.PAID, prompt_id="prm_1", user_id="ada", at_ms=1, trigger="button")
+    gathered([step] * 99)
+    with pytest.raises(LedgerUnavailableError):
+        gathered([step])
+    down.clear()
+    gathered.flush()
+    gathered.flush()
+    assert told == [step] * 100
 
 
 def test_a_run_that_dies_is_taken_up_by_the_next(shop: Deaf) -> None:

@@ -16,6 +16,7 @@ from tollkeeper_core.domain.ledger import (
     Cause,
     Claim,
     Claimed,
+    FirstPayment,
     Grant,
     Hold,
     Reserve,
@@ -28,6 +29,7 @@ from tollkeeper_core.domain.ledger import (
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.domain.postings import (
     claim_postings,
+    first_payment_postings,
     grant_postings,
     settlement_postings,
 )
@@ -88,6 +90,7 @@ class Ledger(RuleBasedStateMachine):
         self.books: Counter[str] = Counter()
         self.seen: set[str] = set()
         self.names = count()
+        self.firsts: dict[str, FirstPayment] = {}
 
     @rule(config=st.sampled_from(CONFIGS))
     def configure(self, config: Config) -> None:
@@ -271,6 +274,16 @@ class Ledger(RuleBasedStateMachine):
         month_ms = self.now_ms + counts if day and counts else 0
         what = (self.user, sub, "plan", tier, until_ms, version, None, self.now_ms)
         return SubscriptionState(*what, day, month_ms, following)
+
+    @rule(
+        prompt=st.sampled_from(["prm_1", "prm_2", "prm:3"]),
+        invoice=st.sampled_from(["in_1", "in_2"]),
+    )
+    def pay_plan(self, prompt: str, invoice: str) -> None:
+        told = FirstPayment(self.user, prompt, invoice, self.now_ms)
+        first = self.firsts.setdefault(prompt, told)
+        assert self.store.first_payment(told) == first
+        self.record(first_payment_postings(first))
 
     @invariant()
     def both_stand_the_same(self) -> None:

@@ -18,6 +18,7 @@ from tollkeeper_core.domain.ledger import (
     Claim,
     Claimed,
     Counters,
+    FirstPayment,
     Grant,
     Granted,
     Hold,
@@ -72,6 +73,7 @@ class MemoryLedger:
     calls: dict[str, int] = field(default_factory=dict)
     granted: dict[str, Granted] = field(default_factory=dict)
     subscriptions: dict[str, SubscriptionState] = field(default_factory=dict)
+    first_payments: dict[tuple[str, str], FirstPayment] = field(default_factory=dict)
     paid_prompts: set[tuple[str, str]] = field(default_factory=set)
     claims: dict[str, list[Claim]] = field(default_factory=dict)
     claimed_again: list[str] = field(default_factory=list)
@@ -136,6 +138,10 @@ class MemoryLedger:
             claimed_ms=0,  # the same for the same word
             replayed=False,
         )
+
+    def first_payment(self, payment: FirstPayment) -> FirstPayment:
+        self._answer()
+        return self.first_payments.setdefault((payment.user_id, payment.prompt_id), payment)
 
     def apply_subscription(self, state: SubscriptionState) -> bool:
         self._answer()

@@ -28,6 +28,7 @@ from tests.support.webhook import (
     Webhook,
     event,
     invoice,
+    line,
     session,
 )
 
@@ -182,19 +183,61 @@ def test_nothing_is_paid_before_it_is() -> None:
     assert webhook.steps == []
 
 
-@pytest.mark.parametrize(
-    ("changes", "paid"),
-    [
-        ({}, 1200),
-        ({"amount_paid": 0}, None),
-        ({"billing_reason": "subscription_cycle"}, None),
-        ({"billing_reason": "subscription_update"}, None),
-    ],
-)
-def test_a_plan_is_bought_with_its_first_paid_invoice(changes: Any, paid: int | None) -> None:
+BOUGHT = replace(CREDIT_PLAN, trigger="daily", from_tier="free")
+UPGRADE = replace(BOUGHT, prompt_id="prm_2", plan="max_monthly", trigger="button", from_tier="pro")
+
+
+def bill(webhook: Webhook, name: str, reason: str, minor: int, terms: PlanTerms = BOUGHT) -> None:
+    told = invoice(terms, id=name, billing_reason=f"subscription_{reason}", amount_paid=minor)
+    if not minor:
+        told["lines"]["data"] = [line(0)]
+    webhook(event("invoice.paid", told))
+
+
+def test_a_plan_is_bought_with_its_first_paid_invoice_and_not_with_its_renewals() -> None:
     webhook = Webhook()
-    webhook(event("invoice.paid", invoice(CREDIT_PLAN, **changes)))
-    assert [step.minor for step in webhook.steps] == ([] if paid is None else [paid])
+    bill(webhook, "in_1", "create", 1200)
+    for n in range(2, 14):
+        bill(webhook, f"in_{n}", "cycle", 1200)
+    bill(webhook, "in_1", "create", 1200)  # a reconciliation, a year later
+    assert [(s.kind.value, s.minor, s.trigger, s.tier, s.offer) for s in webhook.steps] == [
+        ("paid", 1200, "daily", "free", "pro_monthly")
+    ] * 2
+    firsts = [p for p in webhook.archive.postings.values() if p.kind == "first"]
+    assert [(p.set_id, p.terms["invoice_id"]) for p in firsts] == [("first:jo.77:prm_1", "in_1")]
+    causes = [granted.cause for granted in webhook.ledger.granted.values()]
+    assert causes == [BOUGHT.cause, *[None] * 12]
+
+
+@pytest.mark.parametrize("reason", ["cycle", "update"])
+def test_a_trial_is_bought_when_it_is_first_paid(reason: str) -> None:
+    webhook = Webhook()
+    bill(webhook, "in_1", "create", 0)
+    assert webhook.steps == []
+    bill(webhook, "in_2", reason, 1200)
+    bill(webhook, "in_3", "cycle", 1200)
+    assert [(step.prompt_id, step.minor) for step in webhook.steps] == [("prm_1", 1200)]
+
+
+def test_a_change_of_plan_is_bought_with_what_is_paid_for_it() -> None:
+    webhook = Webhook()
+    bill(webhook, "in_1", "create", 1200)
+    bill(webhook, "in_2", "update", 3100, UPGRADE)
+    bill(webhook, "in_3", "cycle", 5000, UPGRADE)
+    bill(webhook, "in_4", "update", 700, UPGRADE)  # by the owner, in Stripe's dashboard
+    assert [(s.prompt_id, s.minor, s.offer, s.tier) for s in webhook.steps] == [
+        ("prm_1", 1200, "pro_monthly", "free"),
+        ("prm_2", 3100, "max_monthly", "pro"),
+    ]
+
+
+def test_what_no_prompt_began_and_what_is_the_owners_own_is_no_step() -> None:
+    webhook = Webhook()
+    bill(webhook, "in_1", "cycle", 1200, BOUGHT.without_cause)
+    told = invoice(BOUGHT, id="in_2", billing_reason="manual")
+    webhook(event("invoice.paid", told))
+    assert webhook.steps == []
+    assert webhook.ledger.first_payments == {}
 
 
 @pytest.mark.parametrize(

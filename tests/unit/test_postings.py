@@ -4,10 +4,11 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Settlement
+from tollkeeper_core.domain.ledger import Claimed, FirstPayment, Granted, Hold, Settlement
 from tollkeeper_core.domain.postings import (
     Posting,
     claim_postings,
+    first_payment_postings,
     grant_postings,
     settlement_postings,
 )
@@ -49,8 +50,9 @@ def amounts(postings: list[Posting]) -> dict[str, int]:
         settlement_postings(SETTLED),
         grant_postings(GRANTED),
         *map(claim_postings, (TAKEN, FROZEN, GIVEN_BACK)),
+        first_payment_postings(FirstPayment("ada", "prm_1", "in_1", AT_MS)),
     ],
-    ids=["settle", "grant", "claim", "freeze", "give back"],
+    ids=["settle", "grant", "claim", "freeze", "give back", "first"],
 )
 def test_each_set_sums_to_zero_for_each_asset_and_no_id_comes_twice(
     postings: list[Posting],

@@ -18,7 +18,7 @@ from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
 from tollkeeper_core.domain.forgetting import Forgetting
-from tollkeeper_core.domain.ledger import Claimed, Granted, Hold, Lot, Settlement
+from tollkeeper_core.domain.ledger import Claimed, FirstPayment, Granted, Hold, Lot, Settlement
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.domain.top_ups import SENT, Mandate
 from tollkeeper_core.domain.transactions import Movement
@@ -258,6 +258,8 @@ def _purchase_fields(state: UserState) -> dict[str, str]:
         fields[f"claims:{name}"] = ";".join(sorted(texts))
     for name, effect in state.in_effect.items():
         fields[f"taken:{name}"] = f"{effect.taken_minor} {effect.revoked_nano}"
+    for prompt, first in state.first_payments.items():
+        fields[f"first:{prompt}"] = f"{first.invoice_id} {first.paid_ms}"
     for (name, word), claimed in state.claimed.items():
         fields[f"claimed:{name}:{word}"] = _text(_claim_answer(claimed))
     return fields
@@ -371,6 +373,10 @@ def _state(
         kind, _, purchase = name.partition(":")
         if kind == "claims":
             state.claims[purchase] = dict(map(_word, text.split(";")))
+        elif kind == "first":
+            invoice, paid_ms = text.split(" ")
+            first = FirstPayment(user_id, purchase, invoice, int(paid_ms))
+            state.first_payments[purchase] = first
         elif kind == "taken":
             taken, revoked = text.split(" ")
             state.in_effect[purchase] = InEffect(int(taken), int(revoked))

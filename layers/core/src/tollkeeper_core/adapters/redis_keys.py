@@ -11,7 +11,7 @@ key                            type       what, and its life
 ``tk:{u}:holds``               zset       open holds by expiry; empties itself
 ``tk:{u}:r:<reservation id>``  string     a check's answer; 16 days admitted, 1 day refused
 ``tk:{u}:e:<event id>``        string     a settled event's answer; 16 days
-``tk:{u}:buys``                hash       purchases by id; for ever
+``tk:{u}:buys``                hash       purchases by id, and what is known of each; for ever
 ``tk:{u}:subs``                hash       subscriptions by id; for ever
 ``tk:{u}:p:<prompt id>``       string     what became of a prompt; 31 days
 ``tk:{u}:f:<prompt id>``       hash       steps of a prompt that were counted; 62 days

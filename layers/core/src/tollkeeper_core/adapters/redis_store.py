@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import checked, settlement_of
@@ -22,6 +23,7 @@ from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.ledger import (
     Claim,
     Claimed,
+    FirstPayment,
     Grant,
     Granted,
     LedgerError,
@@ -97,6 +99,16 @@ class RedisStore(RedisChecks):
         answer = self._run(script("claim"), names, [str(now_ms), purchase_id, *word])
         fields = checked(answer, None)
         return claimed_of(user_id, fields) if fields["status"] == "ok" else None
+
+    def first_payment(self, payment: FirstPayment) -> FirstPayment:
+        """See ports.Ledger."""
+        answer = self._run(
+            script("first_payment"),
+            [keys.purchases(payment.user_id), keys.CONFIG],
+            [payment.prompt_id, payment.invoice_id, str(payment.paid_ms)],
+        )
+        fields = checked(answer, None)
+        return replace(payment, invoice_id=fields["invoice"], paid_ms=int(fields["at"]))
 
     def apply_subscription(self, state: SubscriptionState) -> bool:
         """See ports.Ledger."""

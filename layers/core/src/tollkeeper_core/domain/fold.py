@@ -11,7 +11,15 @@ from itertools import groupby
 from typing import Any
 
 from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
-from tollkeeper_core.domain.ledger import Cause, Claimed, Granted, Hold, Lot, Settlement
+from tollkeeper_core.domain.ledger import (
+    Cause,
+    Claimed,
+    FirstPayment,
+    Granted,
+    Hold,
+    Lot,
+    Settlement,
+)
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 from tollkeeper_core.domain.transactions import utc_month
 
@@ -84,7 +92,8 @@ class UserState:
     ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
     ``customer_id``: who they are at the payment provider. ``months``: until when a billing day
     counts (SubscriptionState), by day. ``top_up``: see top_ups.TopUp. ``unused``: purchases with a
-    cause of which no call has used anything, and that have not lapsed.
+    cause of which no call has used anything, and that have not lapsed. ``first_payments``: by
+    prompt.
     """
 
     user_id: str
@@ -102,6 +111,7 @@ class UserState:
     months: dict[int, int] = field(default_factory=dict)
     top_up: Mapping[str, str] | None = None
     unused: set[str] = field(default_factory=set)
+    first_payments: dict[str, FirstPayment] = field(default_factory=dict)
 
     @property
     def bought(self) -> bool:
@@ -270,6 +280,10 @@ class UserFold:
             self._add_claim(_claimed(line, lines))
         elif line.kind == "customer":
             self._customer = max(self._customer, (line.at_ms, terms["customer_id"]))
+        elif line.kind == "first":
+            prompt, invoice = terms["prompt_id"], terms["invoice_id"]
+            paid = FirstPayment(self.user_id, prompt, invoice, line.at_ms)
+            state.first_payments[prompt] = paid
         elif line.kind == "money":
             self._transactions.append((utc_month(line.at_ms // 1000), terms["txn_id"]))
         elif line.kind == "topup":
@@ -343,6 +357,7 @@ def differences(
     yield from compare("claim", live.claimed, archive.claimed, None)
     unused = [dict.fromkeys(each.unused, "not used yet") for each in (live, archive)]
     yield from compare("purchase", unused[0], unused[1], "used")
+    yield from compare("first paid", live.first_payments, archive.first_payments, None)
     subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
     yield from compare("subscription", *subscriptions, None)
     yield from compare("month of billing day", live.months, archive.months, 0)

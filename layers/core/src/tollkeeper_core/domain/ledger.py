@@ -340,6 +340,16 @@ class SubscriptionState:
     next_plan: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class FirstPayment:
+    """The invoice by which what a prompt began was first paid: a plan's, or a change of plan's."""
+
+    user_id: str
+    prompt_id: str
+    invoice_id: str
+    paid_ms: int
+
+
 class PromptState(StrEnum):
     """What has become of one showing of the upgrade page."""
 

@@ -7,7 +7,7 @@ so that two stages, and the owner's own products, can share one account.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Self, TypeVar
 
@@ -202,6 +202,16 @@ class PlanTerms:
     trigger: str = ""
     from_tier: str = ""
     variant: str = ""
+
+    @property
+    def cause(self) -> Cause | None:
+        """What led to a purchase; None where nobody asked, or where it is none."""
+        return _cause_of(self)
+
+    @property
+    def without_cause(self) -> Self:
+        """The terms of a change that is no purchase."""
+        return replace(self, trigger="", from_tier="", variant="")
 
     def metadata(self, stage: str) -> dict[str, str]:
         """What is sent along with the purchase."""

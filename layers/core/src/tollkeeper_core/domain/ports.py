@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.domain.ledger import (
         Claim,
         Claimed,
+        FirstPayment,
         Grant,
         Granted,
         LedgerError,
@@ -72,6 +73,10 @@ class Ledger(Limits, Protocol):
 
     def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
         """Let claims take effect that came before their purchase; None where none did."""
+        ...
+
+    def first_payment(self, payment: FirstPayment) -> FirstPayment:
+        """Keep it as the first one of its prompt; answers the one that is, for ever."""
         ...
 
     def apply_subscription(self, state: SubscriptionState) -> bool:

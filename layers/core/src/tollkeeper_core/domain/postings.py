@@ -37,6 +37,7 @@ from urllib.parse import quote
 from tollkeeper_core.domain.ledger import (
     Cause,
     Claimed,
+    FirstPayment,
     Granted,
     Settlement,
     SubscriptionState,
@@ -51,7 +52,7 @@ NANO_USD = "usd_nano"
 class Posting:
     """One line. ``id`` is the set's id and the line's place in it; ``amount`` is signed.
 
-    ``kind``: settle, expire, grant, claim, subscription, customer, topup, money.
+    ``kind``: settle, expire, grant, claim, subscription, customer, topup, first, money.
     ``asset``: ``usd_nano``, or ``<currency>_minor`` for what was paid.
     ``period_ids``: day, week and month of a call or of money (empty for anything else).
     ``at_ms``: when it was decided. ``terms``: what the amounts do not say (a lot's price and
@@ -250,6 +251,15 @@ def customer_postings(user_id: str, customer_id: str, at_s: int) -> list[Posting
     account = f"user:{_part(user_id)}:customer:{customer_id}"
     lines: list[_Line] = [(account, NANO_USD, 0, {"customer_id": customer_id})]
     return _set(set_id, "customer", user_id, at_s * 1000, lines)
+
+
+def first_payment_postings(p: FirstPayment) -> list[Posting]:
+    """By which invoice a prompt's plan was first paid, as a line of amount 0."""
+    terms = {"prompt_id": p.prompt_id, "invoice_id": p.invoice_id}
+    set_id = f"first:{_part(p.user_id)}:{p.prompt_id}"
+    account = f"user:{_part(p.user_id)}:prompt:{p.prompt_id}"
+    lines: list[_Line] = [(account, NANO_USD, 0, terms)]
+    return _set(set_id, "first", p.user_id, p.paid_ms, lines)
 
 
 def top_up_postings(user_id: str, top_up: TopUp) -> list[Posting]:

@@ -31,7 +31,8 @@ class PlanChanges:
         )
 
     def less(self, subscription_id: str, plan: Plan, terms: PlanTerms) -> None:
-        """When what is paid is over."""
+        """When what is paid is over. Nothing is bought: what is paid then is a renewal."""
+        terms = terms.without_cause
         now = self.billing.running_plan(subscription_id)
         if now.interval != plan.interval:  # what the configuration says may be another by now
             raise not_for_sale()
@@ -46,7 +47,7 @@ class PlanChanges:
         kept = _waiting(now)
         if kept is None:
             raise not_for_sale()
-        terms = replace(kept.terms, prompt_id=prompt_id)
+        terms = replace(kept.terms.without_cause, prompt_id=prompt_id)
         plan = config.plans.get(terms.plan)
         title = terms.plan if plan is None else plan.label
         metadata = terms.in_place_of(self.stage)

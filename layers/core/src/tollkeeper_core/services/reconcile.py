@@ -13,8 +13,16 @@ from typing import Protocol
 from tollkeeper_core.domain.announcements import Announcement
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState, Word
+from tollkeeper_core.domain.funnel import Step as FunnelStep
 from tollkeeper_core.domain.funnel import TellSteps
-from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
+from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
+    FirstPayment,
+    Grant,
+    Granted,
+    SubscriptionState,
+)
 from tollkeeper_core.domain.offers import TermsError
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.purchases import Happenings, Purchases
@@ -27,6 +35,8 @@ from tollkeeper_core.services.stripe_events.event import Action, Effect, Event, 
 
 #: Objects that cannot be applied and are told in words; the others are counted.
 _PROBLEMS_TOLD = 20
+#: Steps in one request to Redis, and in one object of the record.
+_STEPS = 100
 
 
 class States(Protocol):
@@ -64,6 +74,10 @@ class WatchedLedger:
     def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
         """See ports.Ledger."""
         return self.ledger.claim_again(user_id, purchase_id, now_ms)
+
+    def first_payment(self, payment: FirstPayment) -> FirstPayment:
+        """See ports.Ledger; no news by itself, for it comes with what is bought."""
+        return self.ledger.first_payment(payment)
 
     def apply_subscription(self, state: SubscriptionState) -> bool | None:
         """See books.PurchaseLedger."""
@@ -108,6 +122,30 @@ class NewsOnly:
             self.announcements.publish(stage, announcements)
 
 
+@dataclass
+class Gathered:
+    """Steps of the funnel, told many at a time: each time is a request and an object of the record.
+
+    Every purchase of these days is told again, for whether its step was counted before is known to
+    the counter alone.
+    """
+
+    tell: TellSteps
+    waiting: list[FunnelStep] = field(default_factory=list)
+
+    def __call__(self, steps: Sequence[FunnelStep]) -> None:
+        """See funnel.TellSteps."""
+        self.waiting += steps
+        if len(self.waiting) >= _STEPS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what waits. Raises what ``tell`` raises: then it waits on."""
+        if self.waiting:
+            self.tell(self.waiting)
+            self.waiting.clear()
+
+
 @dataclass(slots=True)
 class Reconciled:
     """What came of it. ``looked_at``: objects by list, ``ours`` of them; ``news``: what Stripe's
@@ -129,6 +167,7 @@ class Reconcile:
     ledger: WatchedLedger
     actions: Mapping[str, Action]
     clock: Clock
+    steps: Gathered
 
     def __call__(self, since_s: int, tell: Progress) -> Reconciled:
         """Everything since. Raises PurchaseLookupError and what Books raises: run it again."""
@@ -147,6 +186,7 @@ class Reconcile:
                     done.problems_count += 1
                     if done.problems_count <= _PROBLEMS_TOLD:
                         done.problems.append(f"{one.subject['id']}: {error}")
+            self.steps.flush()
             tell(name, done.looked_at[name], done.looked_at[name])
         return done
 
@@ -168,5 +208,6 @@ def build_reconcile(
     """The same parts as the webhook's, with a ledger that is watched."""
     watched = WatchedLedger(ledger, ledger)
     happenings, purchases = stripe
-    books = Books(watched, archive, NewsOnly(announcements, watched), stage, clock, tell_steps)
-    return Reconcile(happenings, watched, stripe_actions(books, purchases, configs), clock)
+    steps = Gathered(tell_steps)
+    books = Books(watched, archive, NewsOnly(announcements, watched), stage, clock, steps)
+    return Reconcile(happenings, watched, stripe_actions(books, purchases, configs), clock, steps)

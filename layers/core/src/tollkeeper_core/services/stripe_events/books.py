@@ -9,12 +9,20 @@ from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps
-from tollkeeper_core.domain.ledger import Claim, Claimed, Grant, Granted, SubscriptionState
+from tollkeeper_core.domain.ledger import (
+    Claim,
+    Claimed,
+    FirstPayment,
+    Grant,
+    Granted,
+    SubscriptionState,
+)
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms
 from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.postings import (
     claim_postings,
     customer_postings,
+    first_payment_postings,
     grant_postings,
     subscription_postings,
     top_up_postings,
@@ -37,6 +45,10 @@ class PurchaseLedger(Protocol):
 
     def claim_again(self, user_id: str, purchase_id: str, now_ms: int) -> Claimed | None:
         """Let claims take effect that came before their purchase."""
+        ...
+
+    def first_payment(self, payment: FirstPayment) -> FirstPayment:
+        """Keep by which invoice what a prompt began was first paid."""
         ...
 
     def apply_subscription(self, state: SubscriptionState) -> bool | None:
@@ -104,6 +116,14 @@ class Books:
             postings = customer_postings(user_id, customer_id, number(bought, "created"))
             self.ledger.keep_customer(user_id, customer_id, None)
             self.archive.write(postings)
+
+    def is_first_payment(self, payment: FirstPayment) -> bool:
+        """Whether a prompt's plan is first paid by this invoice; on record if it is."""
+        first = self.ledger.first_payment(payment)
+        if first.invoice_id != payment.invoice_id:
+            return False
+        self.archive.write(first_payment_postings(first))
+        return True
 
     def step(
         self, kind: StepKind, terms: Terms, offer: str, at_s: int, currency: str, minor: int

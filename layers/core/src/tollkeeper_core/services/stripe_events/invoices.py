@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.funnel import StepKind
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.ledger import FirstPayment, Grant
 from tollkeeper_core.domain.offers import PlanTerms
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import (
@@ -24,6 +24,8 @@ from tollkeeper_core.services.stripe_events.event import (
 #: Invoices that begin a period of a plan. Those of a change in the middle of one
 #: (``subscription_update``) give none: going to and fro between two plans would give them twice.
 _BEGINS = frozenset(("subscription_create", "subscription_cycle"))
+#: What pays for a plan; what else is invoiced to a subscriber is the owner's own.
+_OF_PLANS = _BEGINS | {"subscription_update"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +44,7 @@ class Invoices:
         terms = self._terms(invoice)
         if terms is None:
             return Effect.NOT_OURS
-        if invoice.get("billing_reason") == "subscription_create":
-            self._first_paid(event, terms)
+        first = self._first_paid(event, terms)
         if not terms.credit_nano or invoice.get("billing_reason") not in _BEGINS:
             return Effect.NOTHING
         lines = _periods(invoice)
@@ -61,14 +62,23 @@ class Invoices:
                 expires_ms=None if terms.rollover else ends_s * 1000,
                 prompt_id=None,
                 now_ms=self.books.clock(),
+                cause=terms.cause if first else None,
             )
         )
 
-    def _first_paid(self, event: Event, terms: PlanTerms) -> None:
-        """The purchase of a plan; a trial is none before it is paid, and a renewal is no other."""
-        minor, currency = number(event.subject, "amount_paid"), text(event.subject, "currency")
-        if minor:
-            self.books.step(StepKind.PAID, terms, terms.plan, event.created_s, currency, minor)
+    def _first_paid(self, event: Event, terms: PlanTerms) -> bool:
+        """Whether this pays for what a prompt began, for the first time: a plan, its trial or a
+        change to it. Then that is the purchase; a renewal is no other.
+        """
+        invoice, at_s = event.subject, event.created_s
+        minor, currency = number(invoice, "amount_paid"), text(invoice, "currency")
+        if not minor or terms.cause is None or invoice.get("billing_reason") not in _OF_PLANS:
+            return False
+        first = FirstPayment(terms.user_id, terms.prompt_id, text(invoice, "id"), at_s * 1000)
+        if not self.books.is_first_payment(first):
+            return False
+        self.books.step(StepKind.PAID, terms, terms.plan, at_s, currency, minor)
+        return True
 
     def failed(self, event: Event) -> Effect:
         """The tier follows the subscription, which has its own event; the owner hears of this."""
