@@ -307,6 +307,23 @@ def test_export_tells_each_of_a_users_steps_once(funnel: Funnel, redis: RedisSta
     assert told["postings"] == []
 
 
+def test_export_tells_what_a_user_saw_in_experiments_and_nobody_else(
+    funnel: Funnel, redis: RedisStack
+) -> None:
+    shown = StepKind.PROMPT_SHOWN
+    funnel.deliver([in_experiment(shown, "short"), step(shown, "prm_8", variant="other:long")])
+    funnel.deliver([in_experiment(shown, "short", "prm_9", user_id="bob")])
+    with LeanRedis(redis.url, redis.token, 10.0) as client:
+        export = Export(funnel.record, RedisAdmin(client), open_workbench)
+        told = json.loads("".join(export("ada", quiet)))
+    at_ms = FIRST_MS + DAY_MS
+    found = {key: value for key, value in told["redis"].items() if "experiment" in key}
+    assert found == {
+        "tk:experiment:copy": {"prompt_shown|ada": f"{at_ms}|short"},
+        "tk:experiment:other": {"prompt_shown|ada": f"{at_ms}|long"},
+    }
+
+
 def test_the_queue_holds_both_and_each_message_has_its_own_outcome(
     funnel: Funnel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

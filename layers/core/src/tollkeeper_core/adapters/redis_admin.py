@@ -69,7 +69,9 @@ class RedisAdmin(RedisStore):
         for found in self._scan(keys.everything(user_id)):
             for key in sorted(found):
                 kept[key] = self._value(key)
-        return kept | RedisBooks(self).of_user(self._names(keys.ALL_BOOKS), user_id)
+        kept.update(RedisBooks(self).of_user(self._names(keys.ALL_BOOKS), user_id))
+        kept.update(RedisFunnel(self).of_user(self._names(keys.ALL_EXPERIMENTS), user_id))
+        return kept
 
     def begin_rebuild(self, now_ms: int) -> None:
         """See record.LedgerAdmin."""

@@ -73,19 +73,24 @@ class RedisFunnel:
                 at_ms, arm = word.split("|")
                 yield Seen(user_id, arm, int(at_ms), f"{StepKind.PAID}|{user_id}" in found)
 
+    def of_user(self, names: Sequence[str], user_id: str) -> dict[str, dict[str, str]]:
+        """What these hashes of experiments say of a user; those that say nothing left out."""
+        fields = [f"{kind}|{user_id}" for kind in sorted(SEEN)]
+        found = self._store.fields([(name, fields) for name in names])
+        told = {
+            name: {field: word for field, word in zip(fields, words, strict=True) if word}
+            for name, words in zip(names, found, strict=True)
+        }
+        return {name: words for name, words in told.items() if words}
+
     def mask(self, names: Sequence[str], user_id: str, alias: str) -> int:
         """Rename a user in these hashes of experiments; answers how many fields were. It may break
         off and be done again: what has the alias keeps it.
         """
-        kinds = sorted(SEEN)
-        found = self._store.fields(
-            [(name, [f"{kind}|{user_id}" for kind in kinds]) for name in names]
-        )
         renamed = [
-            (name, f"{kind}|{user_id}", word, f"{kind}|{alias}")
-            for name, words in zip(names, found, strict=True)
-            for kind, word in zip(kinds, words, strict=True)
-            if word is not None
+            (name, field, word, f"{field.split('|', 1)[0]}|{alias}")
+            for name, words in self.of_user(names, user_id).items()
+            for field, word in words.items()
         ]
         self._store.rename_fields(renamed)
         return len(renamed)

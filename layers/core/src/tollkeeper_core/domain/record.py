@@ -157,8 +157,8 @@ class LedgerAdmin(Protocol):
         ...
 
     def dump(self, user_id: str) -> dict[str, Any]:
-        """Everything that is kept of one user: key -> value, as it is stored; of the books, which
-        are everybody's, their own entries.
+        """Everything that is kept of one user: key -> value, as it is stored; of the books and of
+        experiments, which are everybody's, their own entries.
         """
         ...
 
