@@ -317,7 +317,7 @@ def test_export_tells_what_a_user_saw_in_experiments_and_nobody_else(
         export = Export(funnel.record, RedisAdmin(client), open_workbench)
         told = json.loads("".join(export("ada", quiet)))
     at_ms = FIRST_MS + DAY_MS
-    found = {key: value for key, value in told["redis"].items() if "experiment" in key}
+    found = {key: value for key, value in told["live"].items() if "experiment" in key}
     assert found == {
         "tk:experiment:copy": {"prompt_shown|ada": f"{at_ms}|short"},
         "tk:experiment:other": {"prompt_shown|ada": f"{at_ms}|long"},
