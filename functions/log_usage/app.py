@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from tollkeeper_core import bootstrap
 from tollkeeper_core.domain.funnel import is_step_message
-from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.services.settle import Failed
 from tollkeeper_core.telemetry import count, flush, logger
 

@@ -2,7 +2,7 @@
 
 from starlette.requests import Request
 from starlette.responses import Response
-from tollkeeper_core.domain.ledger import PromptState
+from tollkeeper_core.domain.movements import PromptState
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers

@@ -13,8 +13,8 @@ from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.adapters.workbench import open_workbench
-from tollkeeper_core.domain.ledger import Hold
 from tollkeeper_core.domain.money import format_minor, format_usd
+from tollkeeper_core.domain.movements import Hold
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.book_money import BookMoney
 from tollkeeper_core.services.config_cache import ConfigCache

@@ -8,7 +8,7 @@ from functools import partial
 from random import Random
 
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.ledger import Settle
+from tollkeeper_core.domain.movements import Settle
 
 from tests.bench.findings import Finding, Target, counted, milliseconds
 from tests.bench.functions import Functions

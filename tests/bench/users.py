@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 
 from tests.bench.world import DAY_MS, NOW_MS, World
 

@@ -20,7 +20,8 @@ from redis import Redis
 from tollkeeper_core.adapters.redis_http import LeanRedis, PooledHttp
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reservation, Reserve, Settle, Settlement
+from tollkeeper_core.domain.ledger import Reservation, Reserve
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 
 from infra.local.redis_server import HOST, RedisServer

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs
 import pytest
 from playwright.sync_api import Browser, BrowserContext, FrameLocator, Page
 from tollkeeper_core import telemetry
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 
 from tests.browser.conftest import World
 from tests.support.upgrade import NOW_MS

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Hold
+from tollkeeper_core.domain.movements import Hold
 from tollkeeper_core.domain.periods import periods_at
 
 from tests.faults.model import FaultModel

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from tollkeeper_core.domain.config import Config, Tier
-from tollkeeper_core.domain.ledger import Claim, Grant, Reserve, Settle, SubscriptionState
+from tollkeeper_core.domain.ledger import Reserve
+from tollkeeper_core.domain.movements import Claim, Grant, Settle, SubscriptionState
 
 from tests.support.ledger_model import ModelLot, UserModel
 

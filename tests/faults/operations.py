@@ -9,17 +9,15 @@ from typing import Any
 
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.ledger import Reserve, Standing, UnknownTierError
+from tollkeeper_core.domain.movements import (
     Claim,
     Grant,
     Hold,
     PromptState,
-    Reserve,
     Settle,
     Settlement,
-    Standing,
     SubscriptionState,
-    UnknownTierError,
 )
 from tollkeeper_core.domain.periods import Periods, Window, periods_at
 from tollkeeper_core.domain.postings import (

@@ -6,9 +6,9 @@ import pytest
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
+from tollkeeper_core.domain.accounts import Account
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Claim, Grant, Hold
-from tollkeeper_core.domain.ports import Account
+from tollkeeper_core.domain.movements import Claim, Grant, Hold
 
 from tests.support.redis_stack import RedisStack
 

@@ -14,7 +14,7 @@ from tollkeeper_core.adapters.archive import S3Archive
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.fold import UserFold, sets_of
-from tollkeeper_core.domain.ledger import Granted, Settlement
+from tollkeeper_core.domain.movements import Granted, Settlement
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.postings import Posting, grant_postings, settlement_postings
 from tollkeeper_core.domain.record import RecordError

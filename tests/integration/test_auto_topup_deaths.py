@@ -8,7 +8,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.billing import BillingError
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 from tollkeeper_core.domain.offers import AUTO_TOP_UP, PackTerms
 from tollkeeper_core.domain.top_ups import (
     SENT,

@@ -9,7 +9,8 @@ import pytest
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reservation, Reserve, Settle, Settlement
+from tollkeeper_core.domain.ledger import Reservation, Reserve
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.offers import PlanTerms
 from tollkeeper_core.domain.periods import Periods, periods_at
 from tollkeeper_core.domain.rules import Rules

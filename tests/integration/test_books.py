@@ -5,7 +5,8 @@ from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.books import Entry, EntryKind
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reserve, Settle, Settlement
+from tollkeeper_core.domain.ledger import Reserve
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 
 from tests.support.redis_stack import RedisStack

@@ -12,8 +12,8 @@ from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.experiments import Experiment
 from tollkeeper_core.domain.funnel import Step
-from tollkeeper_core.domain.ledger import SubscriptionState
 from tollkeeper_core.domain.links import verify_link
+from tollkeeper_core.domain.movements import SubscriptionState
 from tollkeeper_core.domain.periods import Calendar, day_of_month, periods_at, rfc3339
 from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.problems import Problem
@@ -137,7 +137,7 @@ def test_the_window_named_is_the_last_to_reset_of_those_that_stop(make: Make) ->
 def test_warnings_come_once_at_50_80_and_100_percent_of_what_is_settled(
     make: Make, store: RedisStore
 ) -> None:
-    from tollkeeper_core.domain.ledger import Settle
+    from tollkeeper_core.domain.movements import Settle
     from tollkeeper_core.domain.periods import periods_at
 
     check = make(config())

@@ -15,7 +15,7 @@ from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.funnel import Step, StepKind
-from tollkeeper_core.domain.ledger import Claim, Grant, Hold
+from tollkeeper_core.domain.movements import Claim, Grant, Hold
 from tollkeeper_core.domain.offers import Choice
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.services.config_cache import ConfigCache

@@ -16,7 +16,7 @@ from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.experiments import Experiment, assign
 from tollkeeper_core.domain.funnel import Step, StepKind
-from tollkeeper_core.domain.ledger import Settle, Settlement
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import money_postings, settlement_postings
 from tollkeeper_core.domain.transactions import Movement

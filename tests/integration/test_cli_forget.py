@@ -9,7 +9,7 @@ import pytest
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.domain.forgetting import Forgetting, is_forgotten, masked
-from tollkeeper_core.domain.ledger import Claim, Hold
+from tollkeeper_core.domain.movements import Claim, Hold
 from tollkeeper_core.domain.postings import Posting, claim_postings
 
 from infra.cli.commands import clock

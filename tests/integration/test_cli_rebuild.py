@@ -15,14 +15,16 @@ from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.ledger import (
+    LedgerUnavailableError,
+    NothingPublishedError,
+    StaleConfigError,
+)
+from tollkeeper_core.domain.movements import (
     Claim,
     Grant,
     Hold,
-    LedgerUnavailableError,
-    NothingPublishedError,
     Settle,
     Settlement,
-    StaleConfigError,
     SubscriptionState,
 )
 from tollkeeper_core.domain.periods import Calendar, periods_at

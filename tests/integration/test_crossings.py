@@ -9,7 +9,7 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.announcements import threshold_crossed
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Settle, Settlement
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.services.settle import Failed
 from tollkeeper_core.services.tell_crossings import TellCrossings

@@ -17,7 +17,7 @@ from tollkeeper_core.domain.announcements import (
     threshold_crossed,
 )
 from tollkeeper_core.domain.funnel import Step, StepKind
-from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.movements import Settlement
 
 from tests.support.stage import REGION
 from tests.support.upgrade import NOW_MS, STAGE

@@ -9,15 +9,8 @@ from tollkeeper_core.adapters.redis_funnel import RedisFunnel
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.funnel import Step, StepKind
-from tollkeeper_core.domain.ledger import (
-    Cause,
-    Claim,
-    Grant,
-    Hold,
-    LedgerUnavailableError,
-    Settle,
-    Settlement,
-)
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.movements import Cause, Claim, Grant, Hold, Settle, Settlement
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import grant_postings, settlement_postings
 from tollkeeper_core.services.settle import Failed

@@ -9,20 +9,16 @@ import pytest
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.ledger import Counters, Reservation, Reserve, Standing, UnknownTierError
+from tollkeeper_core.domain.movements import (
     Claim,
     Claimed,
-    Counters,
     Grant,
     Granted,
     Hold,
-    Reservation,
-    Reserve,
     Settle,
     Settlement,
-    Standing,
     SubscriptionState,
-    UnknownTierError,
 )
 from tollkeeper_core.domain.periods import Periods, Window, periods_at
 

@@ -7,18 +7,15 @@ from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.ledger import Reservation, Reserve, StaleConfigError, UnknownTierError
+from tollkeeper_core.domain.links import LINK_SECONDS_MAX
+from tollkeeper_core.domain.movements import (
     Grant,
     PromptState,
-    Reservation,
-    Reserve,
     Settle,
     Settlement,
-    StaleConfigError,
     SubscriptionState,
-    UnknownTierError,
 )
-from tollkeeper_core.domain.links import LINK_SECONDS_MAX
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.services.upgrade import WATCH_MS
 

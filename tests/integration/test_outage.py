@@ -13,8 +13,8 @@ from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.check_request import CheckRequest
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Settle
 from tollkeeper_core.domain.money import parse_usd
+from tollkeeper_core.domain.movements import Settle
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.problems import Problem

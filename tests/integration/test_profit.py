@@ -11,7 +11,8 @@ from tollkeeper_core.adapters.books_bench import BooksBench
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.ledger import Reserve, Settle, Settlement
+from tollkeeper_core.domain.ledger import Reserve
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.postings import settlement_postings
 from tollkeeper_core.domain.profit import rates_of

@@ -10,7 +10,8 @@ from tollkeeper_core import bootstrap, telemetry
 from tollkeeper_core.adapters.prices import GenaiPrices
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reserve, Settlement, Standing
+from tollkeeper_core.domain.ledger import Reserve, Standing
+from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.settle import Failed, SettleUsage

@@ -20,8 +20,8 @@ from tollkeeper_core.adapters.stripe_billing import (
 )
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.billing import BillingError, CheckoutRequest, ForgedEventError
-from tollkeeper_core.domain.ledger import PromptState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkClaims, sign_link
+from tollkeeper_core.domain.movements import PromptState
 from tollkeeper_core.domain.purchases import Purchases
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent

@@ -9,7 +9,8 @@ from tollkeeper_core.adapters.prices import GenaiPrices
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import LedgerError, Settle, Settlement
+from tollkeeper_core.domain.ledger import LedgerError
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.settle import Failed, SettleUsage

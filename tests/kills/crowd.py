@@ -20,7 +20,8 @@ from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Grant, Reserve, Settle, Settlement, Standing
+from tollkeeper_core.domain.ledger import Reserve, Standing
+from tollkeeper_core.domain.movements import Grant, Settle, Settlement
 from tollkeeper_core.domain.periods import Calendar, Window, periods_at
 
 from tests.support.redis_stack import RedisStack

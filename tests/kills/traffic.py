@@ -6,7 +6,8 @@ from random import Random
 
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Grant, Granted, Reserve
+from tollkeeper_core.domain.ledger import Reserve
+from tollkeeper_core.domain.movements import Grant, Granted
 from tollkeeper_core.domain.periods import Calendar, periods_at
 
 NOON_MS = 1_795_608_000_000  # 2026-11-25T12:00:00Z

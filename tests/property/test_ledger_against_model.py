@@ -12,19 +12,17 @@ from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.books import EntryKind, entry_of
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.ledger import Reserve, display_credits, display_on_hold
+from tollkeeper_core.domain.movements import (
     Cause,
     Claim,
     Claimed,
     FirstPayment,
     Grant,
     Hold,
-    Reserve,
     Settle,
     Settlement,
     SubscriptionState,
-    display_credits,
-    display_on_hold,
 )
 from tollkeeper_core.domain.periods import Window, periods_at
 from tollkeeper_core.domain.postings import (

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
-from tollkeeper_core.domain.ledger import Grant, Settle, Settlement
+from tollkeeper_core.domain.movements import Grant, Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.postings import (
     Posting,

@@ -13,7 +13,7 @@ from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import SubscriptionState
+from tollkeeper_core.domain.movements import SubscriptionState
 from tollkeeper_core.domain.offers import Choice
 
 from infra.setup.stripe_endpoint import register_webhook

@@ -10,7 +10,7 @@ import pytest
 from anthropic import Anthropic
 from openai import AsyncOpenAI, OpenAI
 from tollkeeper import AsyncTollkeeper, BlockedError, Tollkeeper, TollkeeperError
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 
 from tests.sdk.real_tollkeeper import KEY, clock, config, real_tollkeeper
 from tests.support.vendor_http import vendor_http

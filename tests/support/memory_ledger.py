@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tollkeeper_core.domain.accounts import Account
 from tollkeeper_core.domain.announcements import Announcement, AnnouncementError
 from tollkeeper_core.domain.billing import (
     BillingError,
@@ -15,28 +16,29 @@ from tollkeeper_core.domain.billing import (
 )
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.ledger import (
+    Counters,
+    LedgerError,
+    LedgerUnavailableError,
+    Lot,
+    Reservation,
+    Reserve,
+    StaleConfigError,
+    Standing,
+    WindowLimit,
+)
+from tollkeeper_core.domain.movements import (
     Claim,
     Claimed,
-    Counters,
     FirstPayment,
     Grant,
     Granted,
     Hold,
-    LedgerError,
-    LedgerUnavailableError,
-    Lot,
     PromptState,
-    Reservation,
-    Reserve,
     Settle,
     Settlement,
-    StaleConfigError,
-    Standing,
     SubscriptionState,
-    WindowLimit,
 )
 from tollkeeper_core.domain.periods import Periods, Window
-from tollkeeper_core.domain.ports import Account
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.domain.top_ups import Step, Stepped, TopUp
 

@@ -16,7 +16,7 @@ from tollkeeper_core.adapters.parameter_store import ParameterStore
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.domain.ledger import Cause, Grant, Settle, Settlement, SubscriptionState
+from tollkeeper_core.domain.movements import Cause, Grant, Settle, Settlement, SubscriptionState
 from tollkeeper_core.domain.periods import Calendar, periods_at
 from tollkeeper_core.domain.postings import (
     customer_postings,

@@ -14,8 +14,8 @@ from tollkeeper_core.adapters.stripe_billing import StripeBilling
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.adapters.stripe_top_ups import StripeTopUps
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Settle, Settlement
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkClaims, sign_link
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.offers import AUTO_TOP_UP
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.postings import settlement_postings

@@ -17,14 +17,8 @@ from tollkeeper_core.domain.fold import (
     settlement_of,
     unbalanced,
 )
-from tollkeeper_core.domain.ledger import (
-    Claimed,
-    Granted,
-    Hold,
-    Lot,
-    Settlement,
-    SubscriptionState,
-)
+from tollkeeper_core.domain.ledger import Lot
+from tollkeeper_core.domain.movements import Claimed, Granted, Hold, Settlement, SubscriptionState
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.postings import (
     Posting,

@@ -14,8 +14,8 @@ from tollkeeper_core.domain.funnel import (
     step_message,
     trigger_of,
 )
-from tollkeeper_core.domain.ledger import Grant
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkError, LinkReason
+from tollkeeper_core.domain.movements import Grant
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms, TermsError
 from tollkeeper_core.domain.problems import Problem
 

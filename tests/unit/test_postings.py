@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from tollkeeper_core.domain.ledger import Claimed, FirstPayment, Granted, Hold, Settlement
+from tollkeeper_core.domain.movements import Claimed, FirstPayment, Granted, Hold, Settlement
 from tollkeeper_core.domain.postings import (
     Posting,
     claim_postings,

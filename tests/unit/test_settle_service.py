@@ -7,13 +7,8 @@ from typing import Any
 
 import pytest
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
-    LedgerError,
-    LedgerUnavailableError,
-    Settle,
-    Settlement,
-    StaleConfigError,
-)
+from tollkeeper_core.domain.ledger import LedgerError, LedgerUnavailableError, StaleConfigError
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.pricing import UnpricedModelError, UsageError
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.settle import Failed, SettleUsage

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tollkeeper_core.domain.ledger import Claim, Hold
+from tollkeeper_core.domain.movements import Claim, Hold
 from tollkeeper_core.domain.purchases import Purchase, PurchaseLookupError
 from tollkeeper_core.services.stripe_events.event import Effect, UnusableEventError
 

@@ -14,8 +14,8 @@ from tollkeeper_core import telemetry
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.estimates import CALLS_MIN
 from tollkeeper_core.domain.funnel import StepKind
-from tollkeeper_core.domain.ledger import Grant, SubscriptionState
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
+from tollkeeper_core.domain.movements import Grant, SubscriptionState
 from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site

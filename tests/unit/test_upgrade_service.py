@@ -6,13 +6,9 @@ from http import HTTPStatus
 import pytest
 from tollkeeper_core.domain.billing import RunningPlan
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import (
-    Grant,
-    LedgerUnavailableError,
-    PromptState,
-    SubscriptionState,
-)
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkError
+from tollkeeper_core.domain.movements import Grant, PromptState, SubscriptionState
 from tollkeeper_core.domain.offers import KeptPlan, PackTerms, PlanTerms
 from tollkeeper_core.domain.periods import Window
 from tollkeeper_core.domain.problems import Problem

@@ -11,17 +11,15 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from tollkeeper_core.adapters.circuit import Circuit
-from tollkeeper_core.adapters.parameter_store import ParameterStore
 from tollkeeper_core.adapters.redis_checks import RedisChecks
 from tollkeeper_core.adapters.redis_http import LeanRedis
-from tollkeeper_core.domain.links import parse_link_keys
 from tollkeeper_core.domain.ports import SourceError
 from tollkeeper_core.services.config_cache import ConfigCache
-from tollkeeper_core.services.links import Links
 from tollkeeper_core.settings import settings
 
 if TYPE_CHECKING:
     from tollkeeper_core.adapters.archive import S3Archive
+    from tollkeeper_core.adapters.parameter_store import ParameterStore
     from tollkeeper_core.adapters.redis_store import RedisStore
     from tollkeeper_core.domain.config import Config
     from tollkeeper_core.domain.funnel import TellSteps
@@ -30,6 +28,7 @@ if TYPE_CHECKING:
     from tollkeeper_core.services.book_money import BookMoney
     from tollkeeper_core.services.check import Check, Count
     from tollkeeper_core.services.count_steps import CountSteps
+    from tollkeeper_core.services.links import Links
     from tollkeeper_core.services.reconcile import Reconcile
     from tollkeeper_core.services.report import Report
     from tollkeeper_core.services.settle import SettleUsage
@@ -70,7 +69,9 @@ def report() -> "Report":
 
 
 @cache
-def _links() -> Links:
+def _links() -> "Links":
+    from tollkeeper_core.services.links import Links
+
     return Links(settings().upgrade_page_url, lambda: _link_keys()[0], clock)
 
 
@@ -275,7 +276,9 @@ def _stage() -> str:
 
 
 @cache
-def _parameters() -> ParameterStore:
+def _parameters() -> "ParameterStore":
+    from tollkeeper_core.adapters.parameter_store import ParameterStore
+
     return ParameterStore(settings().prefix, settings().region)
 
 
@@ -332,6 +335,8 @@ def _archive() -> "S3Archive":
 
 
 def _link_keys(slot: int = 0) -> tuple[bytes, ...]:
+    from tollkeeper_core.domain.links import parse_link_keys
+
     return parse_link_keys(_secret("link_key", slot))
 
 

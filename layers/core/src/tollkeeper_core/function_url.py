@@ -7,9 +7,8 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem, too_large
@@ -17,8 +16,7 @@ from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem, too_large
 Answer = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """``headers`` in lower case; ``path`` percent-decoded by segment; ``body`` as it was sent."""
 
     method: str

@@ -1,15 +1,14 @@
 """The environment that the template gives a function, read once."""
 
 import os
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 #: How long a request to Redis may take as a whole. A check's own deadline at its caller is 1 s.
 _REDIS_DEADLINE_MS = 800
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """Empty strings are what a function does not need and so is not given."""
 
     prefix: str

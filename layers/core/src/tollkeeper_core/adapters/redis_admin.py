@@ -18,7 +18,8 @@ from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
 from tollkeeper_core.domain.forgetting import Forgetting
-from tollkeeper_core.domain.ledger import Claimed, FirstPayment, Granted, Hold, Lot, Settlement
+from tollkeeper_core.domain.ledger import Lot
+from tollkeeper_core.domain.movements import Claimed, FirstPayment, Granted, Hold, Settlement
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.domain.top_ups import SENT, Mandate
 from tollkeeper_core.domain.transactions import Movement

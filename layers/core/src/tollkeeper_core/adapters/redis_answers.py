@@ -2,17 +2,11 @@
 
 from typing import Any
 
-from upstash_redis.errors import UpstashError
-
 from tollkeeper_core.domain.ledger import (
     Counters,
-    LedgerError,
-    LedgerUnavailableError,
     Lot,
     NothingPublishedError,
     Reservation,
-    Settle,
-    Settlement,
     StaleConfigError,
     Standing,
     UnknownTierError,
@@ -31,36 +25,9 @@ def reservation_of(fields: dict[str, str]) -> Reservation:
         affordable_nano=int(fields["affordable"]),
         expires_ms=int(fields["expires"]),
         now_ms=int(fields["now"]),
-        period_ids=_ids(fields["periods"]),
+        period_ids=ids_of(fields["periods"]),
         standing=standing_of(fields),
         warned=amounts_of(fields.get("warn", "")),
-    )
-
-
-def settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
-    """A settlement's answer, or why there is none."""
-    if isinstance(answer, UpstashError):
-        return LedgerUnavailableError(f"settle: {answer}")
-    try:
-        fields = checked(answer, None)
-    except LedgerError as error:
-        return error
-    return Settlement(
-        user_id=request.user_id,
-        event_id=fields["event"],
-        cost_nano=int(fields["cost"]),
-        allowance_nano=int(fields["allowance"]),
-        overrun_nano=int(fields["overrun"]),
-        lots_nano=amounts_of(fields["burnt"]),
-        period_ids=_ids(fields["periods"]),
-        tier=fields["tier"],
-        said_tier=fields["said"],
-        expired_nano=amounts_of(fields["expired"]),
-        settled_ms=int(fields["settled"]),
-        replayed=fields["replayed"] == "1",
-        tops_up="topup" in fields,
-        crossed=amounts_of(fields.get("crossed", "")),
-        begun=tuple(filter(None, fields.get("begun", "").split(","))),
     )
 
 
@@ -87,7 +54,8 @@ def checked(answer: Any, tier: str | None) -> dict[str, str]:
     return fields
 
 
-def _ids(text: str) -> tuple[str, str, str]:
+def ids_of(text: str) -> tuple[str, str, str]:
+    """The ids of a day, week and month."""
     day, week, month = text.split(" ")
     return day, week, month
 

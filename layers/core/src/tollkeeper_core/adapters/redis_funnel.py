@@ -8,7 +8,8 @@ from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.adapters.scripts import Script, script
 from tollkeeper_core.domain.experiments import Seen
 from tollkeeper_core.domain.funnel import SEEN, Count, Counted, Step, StepKind, Users
-from tollkeeper_core.domain.ledger import Granted, LedgerUnavailableError
+from tollkeeper_core.domain.ledger import LedgerUnavailableError
+from tollkeeper_core.domain.movements import Granted
 from tollkeeper_core.domain.periods import Periods, Window
 
 #: Fields of one answer, about: some hundred kilobytes.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollkeeper_core.adapters.redis_answers import amounts_of, fields_of
-from tollkeeper_core.domain.ledger import Cause, Claimed, Granted, Hold
+from tollkeeper_core.domain.movements import Cause, Claimed, Granted, Hold
 from tollkeeper_core.domain.top_ups import Stepped, TopUp
 
 

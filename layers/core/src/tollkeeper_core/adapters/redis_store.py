@@ -3,9 +3,12 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+from upstash_redis.errors import UpstashError
 
 from tollkeeper_core.adapters import redis_keys as keys
-from tollkeeper_core.adapters.redis_answers import checked, settlement_of
+from tollkeeper_core.adapters.redis_answers import amounts_of, checked, ids_of
 from tollkeeper_core.adapters.redis_calls import Call
 from tollkeeper_core.adapters.redis_checks import RedisChecks
 from tollkeeper_core.adapters.redis_purchases import (
@@ -19,22 +22,25 @@ from tollkeeper_core.adapters.redis_purchases import (
     top_up_of,
 )
 from tollkeeper_core.adapters.scripts import script
+from tollkeeper_core.domain.accounts import Account
 from tollkeeper_core.domain.config import Config, Tier
 from tollkeeper_core.domain.ledger import (
+    LedgerError,
+    LedgerUnavailableError,
+    NothingPublishedError,
+)
+from tollkeeper_core.domain.movements import (
     Claim,
     Claimed,
     FirstPayment,
     Grant,
     Granted,
-    LedgerError,
-    NothingPublishedError,
     PromptState,
     Settle,
     Settlement,
     SubscriptionState,
 )
 from tollkeeper_core.domain.periods import Window, cutoffs
-from tollkeeper_core.domain.ports import Account
 from tollkeeper_core.domain.top_ups import Step, Stepped
 
 
@@ -48,7 +54,7 @@ class RedisStore(RedisChecks):
     ) -> list[Settlement | LedgerError]:
         """See ports.Ledger."""
         answers = self.run_many([_settle_call(r, config_version) for r in requests])
-        return [settlement_of(r, a) for r, a in zip(requests, answers, strict=True)]
+        return [_settlement_of(r, a) for r, a in zip(requests, answers, strict=True)]
 
     def grant(self, request: Grant) -> Granted:
         """See ports.Ledger."""
@@ -241,6 +247,33 @@ def _settle_call(request: Settle, config_version: str) -> Call:
             str(keys.BOOKS_S),
             user,
         ],
+    )
+
+
+def _settlement_of(request: Settle, answer: Any) -> Settlement | LedgerError:
+    """A settlement's answer, or why there is none."""
+    if isinstance(answer, UpstashError):
+        return LedgerUnavailableError(f"settle: {answer}")
+    try:
+        fields = checked(answer, None)
+    except LedgerError as error:
+        return error
+    return Settlement(
+        user_id=request.user_id,
+        event_id=fields["event"],
+        cost_nano=int(fields["cost"]),
+        allowance_nano=int(fields["allowance"]),
+        overrun_nano=int(fields["overrun"]),
+        lots_nano=amounts_of(fields["burnt"]),
+        period_ids=ids_of(fields["periods"]),
+        tier=fields["tier"],
+        said_tier=fields["said"],
+        expired_nano=amounts_of(fields["expired"]),
+        settled_ms=int(fields["settled"]),
+        replayed=fields["replayed"] == "1",
+        tops_up="topup" in fields,
+        crossed=amounts_of(fields.get("crossed", "")),
+        begun=tuple(filter(None, fields.get("begun", "").split(","))),
     )
 
 

@@ -1,9 +1,9 @@
 """The Lua scripts as text with their SHA-1, read from the package once per process."""
 
 import hashlib
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 #: These decide nothing about a user's state.
 _ALONE = ("book", "customer", "mask", "publish", "restore", "step")
@@ -12,8 +12,7 @@ _ALONE = ("book", "customer", "mask", "publish", "restore", "step")
 _MORE = {"reserve": ("thresholds",), "settle": ("thresholds",)}
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
+class Script(NamedTuple):
     """A script's whole text and the SHA-1 by which EVALSHA calls it."""
 
     name: str

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from tollkeeper_core.domain.funnel import Step
-from tollkeeper_core.domain.ledger import Granted, Settlement, SubscriptionState
 from tollkeeper_core.domain.money import format_usd
+from tollkeeper_core.domain.movements import Granted, Settlement, SubscriptionState
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
 """What an app sends for a check, validated before anything else happens."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import PydanticCustomError, SchemaValidator, core_schema
 
 from tollkeeper_core.domain.values import ID, TIER_NAME, TOKENS, USD_NANO
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRequest:
+class CheckRequest(NamedTuple):
     """``POST /v1/check``. The amount is ``amount_usd``, or comes from model and tokens.
 
     With neither, anything that is left will do: the call is admitted while something is.

@@ -11,15 +11,8 @@ from itertools import groupby
 from typing import Any
 
 from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
-from tollkeeper_core.domain.ledger import (
-    Cause,
-    Claimed,
-    FirstPayment,
-    Granted,
-    Hold,
-    Lot,
-    Settlement,
-)
+from tollkeeper_core.domain.ledger import Lot
+from tollkeeper_core.domain.movements import Cause, Claimed, FirstPayment, Granted, Hold, Settlement
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 from tollkeeper_core.domain.transactions import utc_month
 
@@ -476,5 +469,6 @@ def _said(value: Any) -> str:
         return "none" if value is None else str(value)
     if isinstance(value, dict):
         return "; ".join(f"{name}: {_said(each)}" for name, each in sorted(value.items()))
-    names = [f.name for f in fields(value) if f.name not in ("user_id", "id", "replayed")]
+    names = getattr(value, "_fields", None) or [field.name for field in fields(value)]
+    names = [name for name in names if name not in ("user_id", "id", "replayed")]
     return ", ".join(f"{name} {getattr(value, name)}" for name in names)

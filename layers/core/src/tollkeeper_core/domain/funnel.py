@@ -9,15 +9,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from pydantic_core import SchemaValidator, core_schema
 
-from tollkeeper_core.domain.ledger import Granted
 from tollkeeper_core.domain.links import LinkReason
 from tollkeeper_core.domain.periods import Periods, Window
 from tollkeeper_core.domain.split import LABEL
 from tollkeeper_core.domain.values import NAME
+
+if TYPE_CHECKING:
+    from tollkeeper_core.domain.movements import Granted
 
 #: A step that is told later than this after it came about is not counted: by then nobody could tell
 #: any more whether it was counted before (redis_keys.STEP_S is longer). Usage waits in the queue
@@ -134,7 +136,7 @@ class FunnelStore(Protocol):
 class GrantSource(Protocol):
     """Purchases of credits as the ledger has them. Raises LedgerUnavailableError."""
 
-    def granted(self, those: Sequence[tuple[str, str]]) -> list[Granted | None]:
+    def granted(self, those: Sequence[tuple[str, str]]) -> "list[Granted | None]":
         """By (user id, purchase id), in one request; None for one that is not known."""
         ...
 

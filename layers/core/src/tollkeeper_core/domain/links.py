@@ -14,12 +14,11 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from hmac import compare_digest
 from hmac import digest as hmac_digest
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 #: How long a link may start a purchase, in seconds.
 LINK_SECONDS = 15 * 60
@@ -37,8 +36,7 @@ _TOKEN_CHARS_MAX = 4096
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class LinkReason:
+class LinkReason(NamedTuple):
     """Why a call was blocked: the answer's ``code``, the window at its limit, when it resets."""
 
     code: str
@@ -46,8 +44,7 @@ class LinkReason:
     resets_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LinkClaims:
+class LinkClaims(NamedTuple):
     """What a link says. ``tier`` is the one that the app named, if it named one.
 
     ``origin``: the app's own, the only one that the page talks to, where the app said it.

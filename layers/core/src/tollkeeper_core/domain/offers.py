@@ -12,8 +12,8 @@ from decimal import Decimal
 from typing import Self, TypeVar
 
 from tollkeeper_core.domain.config import Config, Pack, Plan
-from tollkeeper_core.domain.ledger import Cause
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX, format_minor, minor_digits
+from tollkeeper_core.domain.movements import Cause
 from tollkeeper_core.domain.split import LABEL
 from tollkeeper_core.domain.values import NAME
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 
@@ -25,8 +26,7 @@ class Window(StrEnum):
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-@dataclass(frozen=True, slots=True)
-class Calendar:
+class Calendar(NamedTuple):
     """Where days begin (an IANA time zone) and on which weekday weeks do (0 = Monday).
 
     ``anchored``: the month of whoever has a plan begins on the plan's billing day.
@@ -37,8 +37,7 @@ class Calendar:
     anchored: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Period:
+class Period(NamedTuple):
     """One period: ``id`` as in field names, and the epoch milliseconds [starts, resets)."""
 
     window: Window

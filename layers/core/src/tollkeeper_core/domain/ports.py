@@ -2,34 +2,28 @@
 
 from __future__ import annotations  # a check needs none of the types that it does not name
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
-
-from tollkeeper_core.domain.ledger import PromptState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tollkeeper_core.domain.announcements import Announcement
     from tollkeeper_core.domain.config import Config
-    from tollkeeper_core.domain.ledger import (
+    from tollkeeper_core.domain.ledger import LedgerError, Reservation, Reserve, Standing
+    from tollkeeper_core.domain.movements import (
         Claim,
         Claimed,
         FirstPayment,
         Grant,
         Granted,
-        LedgerError,
-        Reservation,
-        Reserve,
+        PromptState,
         Settle,
         Settlement,
-        Standing,
         SubscriptionState,
     )
     from tollkeeper_core.domain.periods import Periods
     from tollkeeper_core.domain.postings import Posting
     from tollkeeper_core.domain.pricing import TokenRates
-    from tollkeeper_core.domain.top_ups import TopUp
 
 
 class Limits(Protocol):
@@ -85,38 +79,6 @@ class Ledger(Limits, Protocol):
 
     def prompt_state(self, user_id: str, prompt_id: str) -> PromptState:
         """What has become of one showing of the upgrade page."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """What the payment side knows of a user. ``subscriptions``: those that run, id -> plan;
-    ``next_plans``: the plans that follow, where one does.
-
-    ``first_paid_ms``: when the user first paid for something of which nothing was ever claimed
-    back; None: never.
-    """
-
-    customer_id: str | None
-    subscriptions: Mapping[str, str]
-    purchases: int
-    first_paid_ms: int | None
-    prompt: PromptState = PromptState.OPEN
-    next_plans: Mapping[str, str] = field(default_factory=dict)
-    top_up: TopUp | None = None
-
-
-class Accounts(Protocol):
-    """What a checkout needs to know. Raises LedgerUnavailableError."""
-
-    def account(
-        self, user_id: str, since_ms: int, now_ms: int, prompt_id: str | None = None
-    ) -> Account:
-        """``purchases``: how many packs were bought since. ``prompt``: what became of that one."""
-        ...
-
-    def keep_customer(self, user_id: str, customer_id: str, replaces: str | None) -> str:
-        """Keep the provider's id of a user; answers the one that counts, which came first."""
         ...
 
 

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote
 
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.movements import (
     Cause,
     Claimed,
     FirstPayment,

@@ -5,8 +5,7 @@ The exact cost afterwards comes from the provider's own usage (see ports.Prices.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MTOK = 1_000_000
 
@@ -31,8 +30,7 @@ class UsageError(Exception):
     """The reported usage is not of a shape that the provider's APIs answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRates:
+class TokenRates(NamedTuple):
     """A model's rates. A step applies to all tokens of a call whose input passes its threshold."""
 
     input: Steps

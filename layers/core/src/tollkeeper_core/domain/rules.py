@@ -6,8 +6,7 @@ again with every new process would take a check longer than all else that it doe
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tollkeeper_core.domain.money import parse_usd
 from tollkeeper_core.domain.periods import WEEKDAYS, Calendar
@@ -15,8 +14,7 @@ from tollkeeper_core.domain.pricing import TokenRates
 from tollkeeper_core.domain.split import Split
 
 
-@dataclass(frozen=True, slots=True)
-class TierRules:
+class TierRules(NamedTuple):
     """What holds while Redis is away. ``grace_nano``: what one user may use in an hour then, the
     tier's own or else its lowest limit; None for a tier without any limit.
     """
@@ -25,8 +23,7 @@ class TierRules:
     grace_nano: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """``unknown_model``: what one costs that has no price; None where it is blocked.
 
     ``api_keys``: key id -> SHA-256 (hex) of the whole key.

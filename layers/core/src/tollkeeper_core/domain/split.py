@@ -6,8 +6,7 @@ and every function says the same.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from tollkeeper_core.domain.values import NAME
 
@@ -21,8 +20,7 @@ _BUCKETS = 10_000
 _HASH_BYTES = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
+class Split(NamedTuple):
     """``shares``: how many of 10,000 users each variant is for, the hold-out first."""
 
     experiment: str

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tollkeeper_core.domain.accounts import Account, Accounts
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.offers import AUTO_TOP_UP, fresh
 from tollkeeper_core.domain.periods import periods_at
-from tollkeeper_core.domain.ports import Account, Accounts, Announcements, Archive, Clock
+from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.postings import top_up_postings
 from tollkeeper_core.domain.top_ups import (
     Begin,

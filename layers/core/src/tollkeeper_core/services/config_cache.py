@@ -7,7 +7,7 @@ age beyond which it looks again.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
 from tollkeeper_core.domain.ports import Clock
@@ -24,8 +24,7 @@ _TRIES = 4
 _FROM_PARAMETERS = "from parameters"
 
 
-@dataclass(frozen=True, slots=True)
-class InHand(Generic[C]):
+class InHand(NamedTuple, Generic[C]):
     """A configuration, its version, and when it was read."""
 
     version: str

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tollkeeper_core.domain.fold import UserFold, UserState, sets_of, settlement_of
 from tollkeeper_core.domain.forgetting import is_forgotten
-from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.ports import Clock
 from tollkeeper_core.domain.record import (

@@ -15,7 +15,7 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.fold import UserState, Word
 from tollkeeper_core.domain.funnel import Step as FunnelStep
 from tollkeeper_core.domain.funnel import TellSteps
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.movements import (
     Claim,
     Claimed,
     FirstPayment,

@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from tollkeeper_core.domain.api import QueuedUsage, UsageEvent
 from tollkeeper_core.domain.config import CeilingPrice, Config
-from tollkeeper_core.domain.ledger import LedgerError, Settle, Settlement, StaleConfigError
+from tollkeeper_core.domain.ledger import LedgerError, StaleConfigError
 from tollkeeper_core.domain.money import AMOUNT_NANO_MAX
+from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.ports import Archive, Clock, Ledger, Prices, UsageQueue
 from tollkeeper_core.domain.postings import settlement_postings

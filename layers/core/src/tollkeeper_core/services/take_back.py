@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from tollkeeper_core.domain.ledger import Claim, Claimed, Granted, Hold
 from tollkeeper_core.domain.money import format_minor
+from tollkeeper_core.domain.movements import Claim, Claimed, Granted, Hold
 from tollkeeper_core.domain.ports import Archive, Clock, Ledger
 from tollkeeper_core.domain.postings import claim_postings
 from tollkeeper_core.domain.record import LedgerAdmin, RecordError

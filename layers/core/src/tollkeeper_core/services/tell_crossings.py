@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import AnnouncementError, threshold_crossed
-from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.ports import Announcements
 from tollkeeper_core.services.settle import Failed
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.funnel import GrantSource, Step, StepKind, TellSteps
-from tollkeeper_core.domain.ledger import Settlement
+from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.services.settle import Failed
 
 

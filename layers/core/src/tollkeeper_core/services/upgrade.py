@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urlencode
 
+from tollkeeper_core.domain.accounts import Account, Accounts
 from tollkeeper_core.domain.billing import (
     Billing,
     BillingError,
@@ -16,8 +17,9 @@ from tollkeeper_core.domain.billing import (
 from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
 from tollkeeper_core.domain.experiments import Assignment, assign
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
-from tollkeeper_core.domain.ledger import LedgerUnavailableError, PromptState, Standing
+from tollkeeper_core.domain.ledger import LedgerUnavailableError, Standing
 from tollkeeper_core.domain.links import LinkClaims, LinkError, verify_link
+from tollkeeper_core.domain.movements import PromptState
 from tollkeeper_core.domain.offers import (
     Choice,
     ChoiceError,
@@ -29,7 +31,7 @@ from tollkeeper_core.domain.offers import (
     shown,
 )
 from tollkeeper_core.domain.periods import periods_at
-from tollkeeper_core.domain.ports import Account, Accounts, Clock, Ledger
+from tollkeeper_core.domain.ports import Clock, Ledger
 from tollkeeper_core.domain.problems import Problem, invalid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.plan_changes import PlanChanges, not_for_sale

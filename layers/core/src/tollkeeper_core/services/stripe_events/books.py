@@ -9,7 +9,7 @@ from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement, granted, subscription_changed
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps
-from tollkeeper_core.domain.ledger import (
+from tollkeeper_core.domain.movements import (
     Claim,
     Claimed,
     FirstPayment,

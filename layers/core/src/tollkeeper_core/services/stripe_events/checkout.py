@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.funnel import StepKind
-from tollkeeper_core.domain.ledger import Grant
+from tollkeeper_core.domain.movements import Grant
 from tollkeeper_core.domain.offers import PackTerms, PlanTerms
 from tollkeeper_core.domain.top_ups import Agree, Consent
 from tollkeeper_core.services.stripe_events.books import Books

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import dispute_told
-from tollkeeper_core.domain.ledger import Claim, Hold
+from tollkeeper_core.domain.movements import Claim, Hold
 from tollkeeper_core.domain.purchases import Purchase, Purchases
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tollkeeper_core.domain.announcements import payment_failed
 from tollkeeper_core.domain.funnel import StepKind
-from tollkeeper_core.domain.ledger import FirstPayment, Grant
+from tollkeeper_core.domain.movements import FirstPayment, Grant
 from tollkeeper_core.domain.offers import PlanTerms
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.stripe_events.event import (

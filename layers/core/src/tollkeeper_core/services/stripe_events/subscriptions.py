@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TypedDict
 
 from tollkeeper_core.domain.config import Settings
-from tollkeeper_core.domain.ledger import SubscriptionState
+from tollkeeper_core.domain.movements import SubscriptionState
 from tollkeeper_core.domain.offers import KeptPlan, PlanTerms
 from tollkeeper_core.domain.periods import day_of_month, periods_at
 from tollkeeper_core.services.stripe_events.books import Books
