@@ -128,7 +128,7 @@ MONTHS = (
     Mutant(
         name="billing-day-not-restored",
         harm="After a rebuild a second allowance is free to whoever changes plans.",
-        file="tollkeeper_core/adapters/redis_admin.py",
+        file="tollkeeper_core/adapters/redis_texts.py",
         find='        **({"months": months} if months else {}),\n',
         replace="",
         tests=(_LOST,),

@@ -31,7 +31,7 @@ CALLS = (
     Mutant(
         name="calls-not-restored",
         harm="A rebuild forgets how many calls there were: verify names every user.",
-        file="tollkeeper_core/adapters/redis_admin.py",
+        file="tollkeeper_core/adapters/redis_texts.py",
         find='{each.total_nano} 0 0 {each.calls}"',
         replace='{each.total_nano} 0 0 0"',
         tests=(_LOST,),

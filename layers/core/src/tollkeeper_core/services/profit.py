@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import nlargest, nsmallest
 
 from tollkeeper_core.domain.books import BooksSource, Entry, EntryKind
 from tollkeeper_core.domain.profit import Rates, Sums, sums_by_user
@@ -80,21 +81,15 @@ class Profit:
         total = Row("total", len(users))
         for sums in users.values():
             total.sums.plus(sums)
-        ranked = [
-            Row(user, 1, sums)
-            for _, user, sums in sorted(
-                ((sums.profit_usd(self.rates), user, sums) for user, sums in users.items()),
-                key=lambda one: one[:2],
-            )
-        ]
+        profits = [(sums.profit_usd(self.rates), user) for user, sums in users.items()]
         return ProfitReport(
             months=months,
             rates=self.rates,
             total=total,
             by_month=_by_month(entries, months),
             by_tier=_by_tier(entries),
-            top=ranked[: -count - 1 : -1] if count else [],
-            bottom=ranked[:count],
+            top=[Row(user, 1, users[user]) for _, user in nlargest(count, profits)],
+            bottom=[Row(user, 1, users[user]) for _, user in nsmallest(count, profits)],
             top_spend=_top_spend([sums.cost_nano for sums in users.values() if sums.cost_nano]),
         )
 
