@@ -10,7 +10,7 @@ from tollkeeper_core.domain.config import AutoTopUp
 from tollkeeper_core.domain.problems import invalid
 from tollkeeper_core.domain.top_ups import Mandate, TopUp
 from tollkeeper_core.services.top_up_consent import EndTopUp, TopUpWish
-from tollkeeper_core.services.upgrade import UpgradePage
+from tollkeeper_core.services.upgrade_view import UpgradePage
 from tollkeeper_core.telemetry import count
 
 from functions.upgrade_page import answers

@@ -11,7 +11,7 @@ from tollkeeper_core.domain.config import Config, Copy, Pack, Plan, Settings
 from tollkeeper_core.domain.estimates import allowance, calls_for
 from tollkeeper_core.domain.money import minor_digits
 from tollkeeper_core.domain.periods import Window
-from tollkeeper_core.services.upgrade import UpgradePage
+from tollkeeper_core.services.upgrade_view import UpgradePage
 
 from functions.upgrade_page.assets import theme_address
 from functions.upgrade_page.auto_topup import auto_topup_view

@@ -116,7 +116,8 @@ def command_parser() -> ArgumentParser:
     funnel.add_argument(
         "--to", dest="last", type=a_day_or_month, metavar="DAY", help="the last day (today)"
     )
-    funnel.add_argument(
+    instead = funnel.add_mutually_exclusive_group()
+    instead.add_argument(
         "--profit",
         action="store_true",
         help="profit per user instead, by month and tier; --from and --to are months (2026-11)",
@@ -133,7 +134,7 @@ def command_parser() -> ArgumentParser:
         default="week",
         help="one row for each (week)",
     )
-    funnel.add_argument(
+    instead.add_argument(
         "--experiment",
         nargs="?",
         const=RUNNING,

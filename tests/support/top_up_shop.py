@@ -25,7 +25,8 @@ from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
 from tollkeeper_core.services.stripe_events.books import Books
 from tollkeeper_core.services.top_up_consent import EndTopUp, TopUpWish
-from tollkeeper_core.services.upgrade import UpgradePage, UpgradeService
+from tollkeeper_core.services.upgrade import UpgradeService
+from tollkeeper_core.services.upgrade_view import UpgradePage
 
 from infra.local.stripe_local import LocalStripe
 from tests.integration.test_stripe_webhook import KEY, PAGE, clock

@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urlencode
 
-from tollkeeper_core.domain.accounts import Account, Accounts
+from tollkeeper_core.domain.accounts import Accounts
 from tollkeeper_core.domain.billing import (
     Billing,
     BillingError,
@@ -14,8 +14,8 @@ from tollkeeper_core.domain.billing import (
     CheckoutStart,
     NoSuchCustomerError,
 )
-from tollkeeper_core.domain.config import Checkout, Config, Pack, Plan, Settings
-from tollkeeper_core.domain.experiments import Assignment, assign
+from tollkeeper_core.domain.config import Checkout, Config, Plan, Settings
+from tollkeeper_core.domain.experiments import assign
 from tollkeeper_core.domain.funnel import Step, StepKind, TellSteps, trigger_of
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, Standing
 from tollkeeper_core.domain.links import LinkClaims, LinkError, verify_link
@@ -25,10 +25,6 @@ from tollkeeper_core.domain.offers import (
     ChoiceError,
     PackTerms,
     PlanTerms,
-    packs_offered,
-    plans_below,
-    plans_offered,
-    shown,
 )
 from tollkeeper_core.domain.periods import periods_at
 from tollkeeper_core.domain.ports import Clock, Ledger
@@ -36,6 +32,7 @@ from tollkeeper_core.domain.problems import Problem, invalid
 from tollkeeper_core.services.config_cache import ConfigCache, InHand
 from tollkeeper_core.services.plan_changes import PlanChanges, not_for_sale
 from tollkeeper_core.services.top_up_consent import TopUpWish, agreeing
+from tollkeeper_core.services.upgrade_view import UpgradePage
 from tollkeeper_core.services.usage_view import usage_view
 
 OfferKind = Literal["pack", "plan"]
@@ -56,52 +53,6 @@ _DAY_MS = 86_400_000
 
 #: An answer without a page of its own may know the settings as they were so long ago.
 _ORIGINS_AGE_MS = 60_000
-
-
-@dataclass(frozen=True, slots=True)
-class UpgradePage:
-    """What the page shows. ``usage`` is what end users may see (see ``usage_view``); ``config`` has
-    the texts of this user's variant.
-    """
-
-    claims: LinkClaims
-    config: Config
-    standing: Standing
-    usage: Mapping[str, Any]
-    account: Account
-    now_ms: int
-    assigned: Assignment
-
-    @property
-    def state(self) -> PromptState:
-        """What became of the link's prompt."""
-        return self.account.prompt
-
-    @property
-    def packs(self) -> list[tuple[str, Pack]]:
-        """The packs that are shown, by name: any other is for sale to whoever asks for it."""
-        return shown(packs_offered(self.config), self.assigned.packs)
-
-    @property
-    def plans(self) -> list[tuple[str, Plan]]:
-        """The plans for sale to this user, by name; none while another one is to follow theirs."""
-        if self.account.next_plans:
-            return []
-        return plans_offered(self.config, self.standing.tier)
-
-    @property
-    def plans_shown(self) -> list[tuple[str, Plan]]:
-        """Of these the ones that are shown."""
-        return shown(self.plans, self.assigned.plans)
-
-    @property
-    def smaller_plans(self) -> list[tuple[str, Plan]]:
-        """The plans that may follow the one that runs when what is paid is over, by name."""
-        if self.account.next_plans:
-            return []
-        offered = {name for name, _ in self.plans}
-        below = plans_below(self.config, next(iter(self.account.subscriptions.values()), ""))
-        return [(name, plan) for name, plan in below if name not in offered]
 
 
 @dataclass(frozen=True, slots=True)
