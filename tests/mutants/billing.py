@@ -228,7 +228,7 @@ PLANS = (
     Mutant(
         name="larger-plan-sold-beside-a-change-that-waits",
         harm="It would be credited at the smaller plan's price, which was never paid.",
-        file="tollkeeper_core/services/upgrade.py",
+        file="tollkeeper_core/services/upgrade_view.py",
         find=_FOR_SALE,
         replace='by name."""\n',
         tests=("tests/unit/test_upgrade_service.py",),
