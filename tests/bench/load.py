@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from random import Random
 from statistics import median, quantiles
 
 import httpx
 from rich.console import Console
-from tollkeeper import Tollkeeper
+from tollkeeper import BlockedError, Tollkeeper
 
 from infra.local.built import build_for_this_machine
 from infra.local.layout import Settings
@@ -28,7 +29,7 @@ from tests.bench.curves import Curve, svg
 from tests.bench.findings import Finding, Target, milliseconds
 from tests.bench.report import Facts, page
 from tests.bench.sdk import importing
-from tests.bench.timing import Spread, race, wall, wall_ratio
+from tests.bench.timing import Cost, Spread, race, timed_us, wall, wall_ratio
 
 RESULTS = Path(__file__).parents[2] / "docs/bench"
 SEED = 20_261_125
@@ -38,6 +39,7 @@ HANDLER = "import functions.intercept.app"
 PARTS = "import upstash_redis, pydantic; from aws_lambda_powertools import Logger"
 A_MODEL = "exec('class A(pydantic.BaseModel):\\n a: int = pydantic.Field(ge=0)')"
 DEADLINE_S = 30.0
+_BLOCKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +126,29 @@ def measure_settling(by_url: Tollkeeper, direct: Tollkeeper, samples: int) -> Sp
     return Spread.of(took)
 
 
+def measure_blocking(tk: Tollkeeper, rounds: int, rng: Random) -> Finding:
+    """Before a block is answered its step is queued: one message to SQS, which is moto here."""
+
+    def asked(amount_usd: str) -> bool:
+        try:
+            return not tk.check(user_id="blocked", tier="free", amount_usd=amount_usd).degraded
+        except BlockedError:
+            return False
+
+    def turn(amount_usd: str, allowed: bool) -> Cost:
+        def ask() -> None:
+            if asked(amount_usd) != allowed:
+                raise RuntimeError(f"a check of {amount_usd} was not answered as it should be")
+
+        return Cost(median(timed_us(ask) for _ in range(_BLOCKS)), 0)
+
+    turns = {"block": partial(turn, "100000", False), "allow": partial(turn, "0.000001", True)}
+    costs = race(turns, rounds, rng)
+    times = f"{milliseconds(wall(costs['block']))} against {milliseconds(wall(costs['allow']))}"
+    what = "a check that is blocked, against one that is allowed"
+    return Finding("Blocking", what, wall_ratio(costs["block"], costs["allow"]), "×", times)
+
+
 def measure_cold(stack: LocalStack, built: Path, samples: int) -> Spread:
     """From the end of every process of intercept to the first answered check, in ms."""
     took = []
@@ -201,13 +226,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a run that only shows that it runs")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--out", type=Path, help="where load.md and load.svg are written")
+    parser.add_argument("--built", type=Path, help="the template of a build that is there already")
     options = parser.parse_args(arguments)
     console, rng = Console(), Random(options.seed)
     out = options.out or (None if options.quick else RESULTS)
     amount = QUICK if options.quick else FULL
     facts = Facts.here("", options.seed)
     with tempfile.TemporaryDirectory(prefix="tollkeeper-bench-") as folder:
-        built = build_for_this_machine(Path(folder) / "built")
+        built = options.built or build_for_this_machine(Path(folder) / "built")
         with LocalStack(Settings(template=built, chat=False, token_delay_ms=0)) as stack:
             redis = {"redis_url": stack.upstash.url, "redis_token": stack.upstash.token}
             url, key = stack.urls["intercept"], stack.api_key
@@ -217,12 +243,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             ):
                 levels = measure_load({"url": by_url, "direct": direct}, amount, rng)
                 settling = measure_settling(by_url, direct, amount.samples)
+                blocking = measure_blocking(by_url, amount.samples, rng)
             cold = measure_cold(stack, built, amount.samples)
     findings = [
         Finding("Settling", "from the queue to the user's standing", settling, "ms",
                 "of which the queue's batching window is a second"),
         Finding("Starting", "cold start of the built function, to the first answered check", cold,
                 "ms", "no snapshot, no byte code: Lambda's SnapStart resumes past the imports"),
+        blocking,
         *measure_import(amount.samples, rng),
     ]  # fmt: skip
     lines = table(levels, amount)

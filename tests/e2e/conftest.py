@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from infra.local.built import build_for_this_machine
 from infra.local.layout import Settings
 from infra.local.stack import LocalStack
 from tests.support.story import Story
@@ -26,6 +28,12 @@ def stack(lines: list[str]) -> Iterator[LocalStack]:
     with LocalStack(Settings(token_delay_ms=0, verbose=True), on_line=keep) as running:
         print(f"local cloud ready in {running.started_in_s:.1f} s", file=sys.stderr)
         yield running
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template of what `sam build` makes, for this machine."""
+    return build_for_this_machine(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture

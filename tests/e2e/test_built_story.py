@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.built import build_for_this_machine
 from infra.local.lambdas.python import lambda_python
 from infra.local.layout import Settings
 from infra.local.stack import LocalStack
@@ -16,11 +15,6 @@ from tests.e2e.test_story_http import (  # noqa: F401 - told again, by the stack
     test_check_block_pay_continue,
 )
 from tests.support.story import Story, until
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_for_this_machine(tmp_path_factory.mktemp("built"))
 
 
 @pytest.fixture(scope="module")
