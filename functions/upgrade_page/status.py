@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from functions.upgrade_page import answers
 from functions.upgrade_page.request import service, token, words
-from functions.upgrade_page.views import balances
+from functions.upgrade_page.views import balances, checked
 
 
 async def status(request: Request) -> Response:
@@ -13,5 +13,7 @@ async def status(request: Request) -> Response:
     upgrades = service(request)
     found = upgrades.status(token(request))
     if "usage" in found:
-        found["balance"] = balances(found["usage"], words(request, upgrades.settings()))
+        said = words(request, upgrades.settings())
+        found["balance"] = balances(found["usage"], said)
+        found["checked"] = checked(found["usage"], said)
     return answers.data(found)

@@ -19,7 +19,16 @@ from functions.upgrade_page.words import Words
 
 #: What page.js says by itself.
 _SCRIPT_TEXTS = (
-    *("at_time", "on_date", "your_balance", "gone", "slow", "opening", "popup_blocked"),
+    *(
+        "at_time",
+        "on_date",
+        "your_balance",
+        "balance_checked",
+        "gone",
+        "slow",
+        "opening",
+        "popup_blocked",
+    ),
     *("thanks_title", "invalid_choice", "link_expired_advice", "already_paid_advice"),
     *("unknown_offer_advice", "checkout_failed_advice", "payment_refused_advice"),
     *("too_many_purchases_advice", "unavailable_advice"),
@@ -59,6 +68,8 @@ def page_context(found: UpgradePage, token: str, words: Words, back: str = "") -
         "message": message,
         "windows": _windows(found, words),
         "credits": balances(found.usage, words),
+        "checked": _checked(found, words),
+        "held": _held(found, words),
         "packs": [_pack(name, pack, found, words) for name, pack in found.packs],
         "plans": [_plan(name, plan, found, words) for name, plan in found.plans_shown],
         "smaller": [_smaller(name, plan, found, words) for name, plan in found.smaller_plans],
@@ -91,6 +102,35 @@ def balances(usage: Mapping[str, Any], words: Words) -> str:
     )
 
 
+def checked(usage: Mapping[str, Any], words: Words) -> dict[str, str] | None:
+    """What of the balance may not be used yet, and when all of it may; None where all may."""
+    fresh = [balance for balance in usage["credits"] if "checking_minor" in balance]
+    if not fresh:
+        return None
+    amounts = (words.money(each["checking_minor"], each["currency"]) for each in fresh)
+    return {"amount": " + ".join(amounts), "until": max(each["checking_until"] for each in fresh)}
+
+
+def _checked(found: UpgradePage, words: Words) -> dict[str, str] | None:
+    told = checked(found.usage, words)
+    if told is None:
+        return None
+    before, after = words.around("balance_checked", "when", amount=told["amount"])
+    return {
+        "before": before,
+        "after": after,
+        "at": told["until"],
+        "utc": _on_date(told["until"], words),
+    }
+
+
+def _held(found: UpgradePage, words: Words) -> str | None:
+    """What a dispute keeps; it is in no balance."""
+    held = [balance for balance in found.usage["credits"] if "on_hold_minor" in balance]
+    amounts = " + ".join(words.money(each["on_hold_minor"], each["currency"]) for each in held)
+    return words.say("balance_held", amount=amounts) if held else None
+
+
 def _headline(found: UpgradePage, words: Words) -> tuple[str, str | None]:
     """The owner's text in this language, or the owner's in any, or the page's own."""
     if found.claims.reason is None:
@@ -121,15 +161,16 @@ def _windows(found: UpgradePage, words: Words) -> list[dict[str, Any]]:
             "percent": window["percent"],
             "used": words.say("used", percent=window["percent"]),
             "at": window["resets_at"],
-            "utc": words.say("on_date", date=_utc(window["resets_at"], words)),
+            "utc": _on_date(window["resets_at"], words),
             "stops": reason is not None and reason.window == name,
         }
         for name, window in found.usage["windows"].items()
     ]
 
 
-def _utc(at: str, words: Words) -> str:
-    return words.date(datetime.fromisoformat(at).astimezone(UTC))
+def _on_date(at: str, words: Words) -> str:
+    date = words.date(datetime.fromisoformat(at).astimezone(UTC))
+    return words.say("on_date", date=date)
 
 
 def _pack(name: str, pack: Pack, found: UpgradePage, words: Words) -> dict[str, Any]:

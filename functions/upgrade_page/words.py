@@ -53,9 +53,9 @@ class Words:
         # Not str.format: the owner's texts are data, and a name that is none stays as it is.
         return re.sub(r"\{([a-z]+)\}", lambda name: str(values.get(name[1], name[0])), str(text))
 
-    def around(self, key: str, name: str) -> tuple[str, str]:
+    def around(self, key: str, name: str, **values: object) -> tuple[str, str]:
         """The text before and after ``{name}``, for markup in its place."""
-        before, _, after = self.say(key).partition(f"{{{name}}}")
+        before, _, after = self.say(key, **values).partition(f"{{{name}}}")
         return before, after
 
     def money(self, minor: int, currency: str) -> str:

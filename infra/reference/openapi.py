@@ -64,9 +64,14 @@ _SCHEMAS: dict[str, Schema] = {
             "currency": {"type": "string", "pattern": "^[a-z]{3}$"},
             "balance_minor": {"type": "integer", "minimum": 0},
             "display": _TEXT,
+            "on_hold_minor": {"type": "integer", "minimum": 1},
             "on_hold_display": _TEXT,
+            "checking_minor": {"type": "integer", "minimum": 1},
+            "checking_display": _TEXT,
+            "checking_until": _TIME,
         },
-        "on_hold_display",
+        *("on_hold_minor", "on_hold_display"),
+        *("checking_minor", "checking_display", "checking_until"),
     ),
     "Usage": _object(
         {

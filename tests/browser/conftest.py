@@ -73,10 +73,10 @@ class World:
         """A link's address, after a block at the daily limit."""
         return f"{self.page}/upgrade?t={self.up.blocked_token(**more)}"
 
-    def webhook(self, prompt_id: str = "prm_1") -> None:
+    def webhook(self, prompt_id: str = "prm_1", **more: Any) -> None:
         """What the webhook does when the payment has arrived."""
         self.up.ledger.grant(
-            Grant("ada", "cs_1", "starter", 4 * 10**9, 500, "usd", None, prompt_id, NOW_MS)
+            Grant("ada", "cs_1", "starter", 4 * 10**9, 500, "usd", None, prompt_id, NOW_MS, **more)
         )
 
     def open(self, page: Page, url: str | None = None, origin: str | None = None) -> FrameLocator:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
-from tollkeeper_core.domain.movements import Grant
+from tollkeeper_core.domain.movements import Claim, Grant, Hold
 
 from tests.browser.conftest import World
 from tests.support.upgrade import NOW_MS
@@ -36,6 +36,10 @@ ARABIC = {
     "at_time": "{day} الساعة {time}",
     "on_date": "في {date}",
     "balance": "الرصيد",
+    "balance_checked": "{amount} منه قيد التحقق. يمكنك استخدامه كله {when}.",
+    "balance_held": "رصيد بقيمة {amount} موقوف أثناء التحقق من الدفع.",
+    "gives_calls": "حوالي {count} رسالة إضافية",
+    "gives_monthly": "حوالي {count} رسالة شهريًا",
     "packs": "إضافة رصيد",
     "plans": "ترقية الخطة",
     "pack_valid": "رصيد بقيمة {price}، صالح لمدة {time}",
@@ -56,10 +60,12 @@ LOGO = (
 
 
 def sell(world: World, **page: Any) -> None:
-    """Everything that a page can hold: words of the app, an amount, a quantity, a balance."""
+    """Everything that a page can hold: estimates, an amount, a quantity, a balance of which some is
+    checked, and credit on hold.
+    """
     config = world.up.config.config
     packs = {
-        "starter": config.packs["starter"].model_copy(update={"gives": "About 300 more messages"}),
+        "starter": config.packs["starter"],
         "plus": config.packs["plus"].model_copy(update={"max_quantity": 5}),
     }
     raw = config.model_dump(mode="json", by_alias=True)
@@ -72,11 +78,15 @@ def sell(world: World, **page: Any) -> None:
         "amount": {"min_minor": 100, "max_minor": 50_000},
     }
     raw["settings"]["copy"] = {}
-    raw["settings"]["page"] = {"texts": {"ar": ARABIC}, **page}
+    raw["settings"]["page"] = {"texts": {"ar": ARABIC}, "estimates": True, **page}
     world.up.config.config = type(config).model_validate(raw)
-    world.up.ledger.grant(
-        Grant("ada", "cs_0", "starter", 4 * 10**9, 250, "usd", None, None, NOW_MS)
-    )
+    ledger = world.up.ledger
+    ledger.calls["ada"] = 8
+    fresh = {"fresh_until_ms": NOW_MS + 86_400_000, "fresh_nano": 10**9}
+    pack: Any = ("starter", 4 * 10**9)
+    ledger.grant(Grant("ada", "cs_0", *pack, 250, "usd", None, None, NOW_MS, **fresh))
+    ledger.grant(Grant("ada", "cs_2", *pack, 500, "usd", None, None, NOW_MS))
+    ledger.claim(Claim("ada", "cs_2", "dp_1", (1, 0), 0, Hold.OPEN, NOW_MS))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.browser.conftest import World
+from tests.support.upgrade import NOW_MS
 
 CSS = Path(__file__).parents[2] / "functions/upgrade_page/static/page.css"
 
@@ -23,6 +24,23 @@ def test_the_payment_takes_the_tab(context: BrowserContext, world: World):
     page.goto(world.link())
     expect(page.get_by_role("heading", name="Thank you")).to_be_visible()
     expect(page.get_by_role("button", name="Starter")).to_be_hidden()
+
+
+def test_credit_that_is_checked_first_is_said_with_the_thanks(
+    context: BrowserContext, world: World
+):
+    """By the script that waits for it, and by the page that is opened afterwards, in one way."""
+    page = context.new_page()
+    page.goto(f"{world.page}/upgrade/done?t={world.up.blocked_token()}&pack=starter")
+    world.webhook(fresh_until_ms=NOW_MS + 86_400_000, fresh_nano=10**9)
+    thanks = page.locator("#paid p").first
+    said = (
+        "$5.00 of credit added. Your balance is $5.00. "
+        "$3.75 of it is being checked. You can use all of it tomorrow at 13:00."
+    )
+    expect(thanks).to_have_text(said)
+    page.reload()
+    expect(thanks).to_have_text(said)
 
 
 def test_a_slow_bank_keeps_nobody_waiting(context: BrowserContext, world: World):

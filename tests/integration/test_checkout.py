@@ -17,6 +17,7 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.funnel import Step, StepKind
 from tollkeeper_core.domain.movements import Claim, Grant, Hold
 from tollkeeper_core.domain.offers import Choice
+from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import ApplyStripeEvent
@@ -229,7 +230,9 @@ def test_fresh_credit_is_shown_and_opens_later(shop: Shop) -> None:
     assert lot.fresh_nano == 10**9
     assert lot.usable_nano(lot.granted_ms) == 10**9
     assert lot.usable_nano(lot.granted_ms + 24 * 3_600_000) == 4 * 10**9
-    assert [c["display"] for c in shop.usage["credits"]] == ["$5.00"]
+    (shown,) = shop.usage["credits"]
+    assert (shown["display"], shown["checking_display"][:2]) == ("$5.00", "$3")
+    assert shown["checking_until"] == rfc3339(lot.granted_ms + 24 * 3_600_000)
 
 
 def test_a_payment_of_long_ago_opens_credit_at_once_until_it_is_disputed(shop: Shop) -> None:

@@ -1,10 +1,11 @@
 """Bugs in what the upgrade page and warnings are made of."""
 
-from tests.mutants.mutant import EDGES, PROPERTY, STORE, Mutant
+from tests.mutants.mutant import DISPLAY, EDGES, PROPERTY, STORE, Mutant
 
 _ESTIMATES = "tollkeeper_core/domain/estimates.py"
 _ESTIMATE = "tests/unit/test_estimates.py"
 _PAGE = "tests/unit/test_upgrade_page.py"
+_CREDITS = "tollkeeper_core/domain/credits.py"
 _LUA = "tollkeeper_core/lua"
 _THRESHOLDS = f"{_LUA}/thresholds.lua"
 _WARNINGS = "tests/integration/test_warnings.py"
@@ -148,6 +149,41 @@ WARNINGS = (
     ),
 )
 
+CHECKED = (
+    Mutant(
+        name="checked-credit-shown-as-open",
+        harm="A user sees a balance, is stopped all the same, and is told nothing of why.",
+        file=_CREDITS,
+        find="if lot.usable_nano(now_ms) < lot.remaining_nano]",
+        replace="if lot.usable_nano(now_ms) < 0]",
+        tests=(DISPLAY, _PAGE),
+    ),
+    Mutant(
+        name="checked-credit-rounded-down",
+        harm="More is shown as usable than may be used.",
+        file=_CREDITS,
+        find="max(1, _worth_minor(whole)) - _worth_minor(usable)",
+        replace="_worth_minor(whole) - max(1, _worth_minor(usable))",
+        tests=(DISPLAY, PROPERTY),
+    ),
+    Mutant(
+        name="checked-until-the-first-is-open",
+        harm="A user comes back at the time that they were told, and is stopped again.",
+        file=_CREDITS,
+        find="until_ms = max(",
+        replace="until_ms = min(",
+        tests=(DISPLAY,),
+    ),
+    Mutant(
+        name="frozen-credit-in-the-balance",
+        harm="Credit that a dispute keeps is shown as what may be used.",
+        file=_CREDITS,
+        find="return _display([lot for lot in lots if not lot.frozen], now_ms)",
+        replace="return _display(list(lots), now_ms)",
+        tests=(DISPLAY, _PAGE),
+    ),
+)
+
 PROMPTS = (
     Mutant(
         name="prompt-forgotten-before-its-link",
@@ -159,4 +195,4 @@ PROMPTS = (
     ),
 )
 
-OVERLAY_MUTANTS = (*CALLS, *ESTIMATES, *WARNINGS, *PROMPTS)
+OVERLAY_MUTANTS = (*CALLS, *ESTIMATES, *WARNINGS, *CHECKED, *PROMPTS)

@@ -178,7 +178,7 @@ ROUNDING_AND_CALENDAR = (
     Mutant(
         name="display-balance-rounded-up",
         harm="The page shows a cent that nobody paid for.",
-        file=f"{_DOMAIN}/ledger.py",
+        file=f"{_DOMAIN}/credits.py",
         find="return low >> 128",
         replace="return -(-low >> 128)",
         tests=(DISPLAY,),
@@ -186,7 +186,7 @@ ROUNDING_AND_CALENDAR = (
     Mutant(
         name="display-balance-zero-too-early",
         harm="The page shows 0.00 while credits are left.",
-        file=f"{_DOMAIN}/ledger.py",
+        file=f"{_DOMAIN}/credits.py",
         find="max(1, _worth_minor(some))",
         replace="_worth_minor(some)",
         tests=(DISPLAY,),
@@ -194,7 +194,7 @@ ROUNDING_AND_CALENDAR = (
     Mutant(
         name="display-balance-rounded-lot-by-lot",
         harm="Each lot loses its part of a cent: the page shows less than was paid.",
-        file=f"{_DOMAIN}/ledger.py",
+        file=f"{_DOMAIN}/credits.py",
         find="low = sum((above << 128) // below for above, below in parts)",
         replace="low = sum(above // below for above, below in parts) << 128",
         tests=(DISPLAY,),
@@ -202,7 +202,7 @@ ROUNDING_AND_CALENDAR = (
     Mutant(
         name="display-balance-short-of-whole-cents",
         harm="Three thirds of a cent are shown as none.",
-        file=f"{_DOMAIN}/ledger.py",
+        file=f"{_DOMAIN}/credits.py",
         find="if low >> 128 == (low + len(parts)) >> 128:",
         replace="if True:",
         tests=(DISPLAY,),

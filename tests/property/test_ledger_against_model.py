@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from fractions import Fraction
 from itertools import count
 from typing import Any
 
@@ -12,7 +13,8 @@ from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.books import EntryKind, entry_of
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reserve, display_credits, display_on_hold
+from tollkeeper_core.domain.credits import display_checked, display_credits, display_on_hold
+from tollkeeper_core.domain.ledger import Reserve
 from tollkeeper_core.domain.movements import (
     Cause,
     Claim,
@@ -320,6 +322,15 @@ class Ledger(RuleBasedStateMachine):
                 minor = shown.get(currency, (0, ""))[0]
                 assert minor <= sum(lot.paid for lot in there)
                 assert (minor == 0) == (sum(lot.remaining for lot in there) == 0)
+
+    @invariant()
+    def what_is_shown_as_open_may_be_used(self) -> None:
+        standing = self.store.read(self.user, None, self.periods, self.now_ms, self.version)
+        shown = display_credits(standing.lots, self.now_ms)
+        for currency, checked in display_checked(standing.lots, self.now_ms).items():
+            lots = [x for x in self.model.lots.values() if x.currency == currency]
+            usable = sum(Fraction(x.paid * x.left(self.now_ms), x.granted) for x in lots)
+            assert 0 <= shown[currency][0] - checked.minor <= usable
 
     @invariant()
     def the_record_adds_up_to_the_state(self) -> None:

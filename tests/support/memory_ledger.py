@@ -180,6 +180,9 @@ class MemoryLedger:
                 currency=g.currency,
                 expires_ms=g.expires_ms,
                 granted_ms=g.granted_ms,
+                frozen=any(c.hold is Hold.OPEN for c in self.claims.get(g.purchase_id, [])),
+                fresh_until_ms=g.fresh_until_ms,
+                fresh_nano=g.fresh_nano,
             )
             for g in self.granted.values()
             if g.user_id == user_id

@@ -1,6 +1,7 @@
 """The upgrade page's function, event in and answer out, over parts in memory."""
 
 import gzip
+import html
 import io
 import json
 import re
@@ -15,7 +16,7 @@ from tollkeeper_core.domain.config import Config
 from tollkeeper_core.domain.estimates import CALLS_MIN
 from tollkeeper_core.domain.funnel import StepKind
 from tollkeeper_core.domain.links import LINK_SECONDS, LinkReason
-from tollkeeper_core.domain.movements import Grant, SubscriptionState
+from tollkeeper_core.domain.movements import Claim, Grant, Hold, SubscriptionState
 from tollkeeper_core.domain.periods import Window
 
 from functions.upgrade_page.app import handler, site
@@ -95,7 +96,7 @@ def test_it_shows_the_usage_the_offers_and_the_owners_words(page: Page):
         "100% used",
         "73% used",
         '<time datetime="2026-11-26T00:00:00Z">on 26 Nov 2026, 00:00 UTC</time>',
-        "<span>Credit balance</span> <span>$5.00</span>",
+        '<span>Credit balance</span> <span class="balance">$5.00</span>',
         "$5.00 of credit, valid for 1 year",
         "$12.00 <small>per month</small>",
         "16× your monthly limit",
@@ -255,6 +256,56 @@ def test_an_offer_says_how_many_calls_it_is_where_the_owner_wants_it(page: Page)
         NOW_MS + 1,
     )
     assert told(CALLS_MIN)[0] == "300 answers, or so"
+
+
+def test_credit_that_is_checked_or_on_hold_is_said_and_never_as_what_may_be_used(page: Page):
+    day_ms, nano = 86_400_000, 4 * 10**9
+    grants = [
+        Grant("ada", "pi_1", "starter", nano, 500, "usd", None, "prm_9", NOW_MS,
+              fresh_until_ms=NOW_MS + day_ms, fresh_nano=nano // 5),
+        Grant("ada", "pi_2", "starter", nano, 300, "usd", None, None, NOW_MS),
+    ]  # fmt: skip
+    for one in grants:
+        page.up.ledger.grant(one)
+    page.up.ledger.claim(Claim("ada", "pi_2", "dp_1", (1, 0), 0, Hold.OPEN, NOW_MS))
+    open_, paid = page.up.blocked_token(), page.up.blocked_token(prompt_id="prm_9")
+
+    def said(token: str, lang: str = "en") -> str:
+        body = page.get(f"/upgrade?t={token}&lang={lang}").body
+        return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", body.replace("</p>", " "))))
+
+    when = "on 26 Nov 2026, 12:00 UTC"
+    checked = f"$4.00 of it is being checked. You can use all of it {when}."
+    held = "$3.00 of credit is on hold while its payment is being checked."
+    assert f"Credit balance $5.00 {checked} {held}" in said(open_)
+    assert f"Your balance is $5.00. {checked}" in said(paid)
+    for lang, words in {
+        "de": ("4,00 $ davon werden noch geprüft.", "Guthaben von 3,00 $ ist gesperrt"),
+        "es": ("4,00 US$ de este saldo se está", "Un saldo de 3,00 US$ está retenido"),
+        "fr": ("4,00 $US de ce solde est en cours", "Un crédit de 3,00 $US est bloqué"),
+        "pt": ("US$ 4,00 desse saldo está", "Um crédito de US$ 3,00 está retido"),
+        "ja": ("うち$4.00は確認中です。", "$3.00分のクレジットは、支払いの確認中"),
+    }.items():
+        text = said(open_, lang).replace("\xa0", " ").replace("\u202f", " ")
+        assert [word for word in words if word not in text] == [], text
+    status = page.get(f"/upgrade/status?t={paid}").json
+    assert status["balance"] == "$5.00"
+    assert status["checked"] == {"amount": "$4.00", "until": "2026-11-26T12:00:00Z"}
+    assert status["usage"]["credits"] == [
+        {
+            "currency": "usd", "balance_minor": 500, "display": "$5.00",
+            "on_hold_minor": 300, "on_hold_display": "$3.00",
+            "checking_minor": 400, "checking_display": "$4.00",
+            "checking_until": "2026-11-26T12:00:00Z",
+        }
+    ]  # fmt: skip
+
+    page.up.clock.now_ms += day_ms
+    assert "being checked. You" not in said(page.up.blocked_token())
+    assert (
+        page.get(f"/upgrade/status?t={page.up.blocked_token(prompt_id='prm_9')}").json["checked"]
+        is None
+    )
 
 
 def test_the_page_is_small(page: Page):

@@ -4,7 +4,8 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tollkeeper_core.domain.ledger import Counters, Lot, Standing, WindowLimit, display_credits
+from tollkeeper_core.domain.credits import display_credits
+from tollkeeper_core.domain.ledger import Counters, Lot, Standing, WindowLimit
 from tollkeeper_core.domain.periods import Calendar, Window, periods_at
 from tollkeeper_core.services.usage_view import binding_window, percent, usage_view
 

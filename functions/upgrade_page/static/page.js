@@ -104,8 +104,12 @@ function show(id) {
   $(id).querySelector("h1").focus({ preventScroll: true });
 }
 
-function showPaid(balance) {
+function showPaid({ balance, checked }) {
   $("balance").textContent = balance && say("your_balance", { amount: balance });
+  $("checked").textContent = checked && say("balance_checked", {
+    amount: checked.amount,
+    when: whenWords(new Date(checked.until), new Date(Number(now) + performance.now())),
+  });
   show("paid");
   $("announcement").textContent = `${say("thanks_title")}. ${$("thanks").textContent}`;
   tellApp("paid");
@@ -134,7 +138,7 @@ function waitForPayment() {
       if (waiting !== wait) return;
       if (status.state === "paid") {
         wait.stop();
-        showPaid(status.balance);
+        showPaid(status);
       } else if (status.gone) {
         wait.stop();
         $("hint").textContent = say("gone");

@@ -4,10 +4,9 @@ All amounts are nano-USD, all instants epoch milliseconds. Named tuples, since e
 some: they take a tenth of a dataclass's time to define, and less to make.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
-from tollkeeper_core.domain.money import format_minor
 from tollkeeper_core.domain.periods import Periods, Window
 
 
@@ -154,42 +153,3 @@ class LedgerUnavailableError(LedgerError):
     """Redis did not answer in time, or answered an error of its own. The effect is unknown:
     the same request may be repeated, ids make it safe.
     """
-
-
-def display_credits(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
-    """What a user's credits are worth in what was paid: currency -> (minor units, text).
-
-    The sum over lots of worth x remaining / granted, exact in rationals, rounded down at the end,
-    and never 0 while anything remains. Lots past their expiry and frozen ones do not count.
-    """
-    return _display([lot for lot in lots if not lot.frozen], now_ms)
-
-
-def display_on_hold(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
-    """The same for what is frozen."""
-    return _display([lot for lot in lots if lot.frozen], now_ms)
-
-
-def _display(lots: Iterable[Lot], now_ms: int) -> dict[str, tuple[int, str]]:
-    there: dict[str, list[Lot]] = {}
-    for lot in lots:
-        if lot.remaining_nano > 0 and not lot.is_over(now_ms):
-            there.setdefault(lot.currency, []).append(lot)
-    shown = {currency: max(1, _worth_minor(some)) for currency, some in there.items()}
-    return {c: (minor, format_minor(minor, c)) for c, minor in sorted(shown.items())}
-
-
-def _worth_minor(lots: list[Lot]) -> int:
-    """The floor of the sum of worth x remaining / granted.
-
-    Each term is rounded down to 2**-128 first, so the sum is short by less than as many of these as
-    there are terms. Only where that may hide a whole unit are the fractions themselves added: their
-    common denominator has a thousand digits for a hundred lots.
-    """
-    parts = [(lot.worth_minor * lot.remaining_nano, lot.granted_nano) for lot in lots]
-    low = sum((above << 128) // below for above, below in parts)
-    if low >> 128 == (low + len(parts)) >> 128:
-        return low >> 128
-    from fractions import Fraction  # 10 ms that a check hardly ever pays
-
-    return int(sum(Fraction(above, below) for above, below in parts))

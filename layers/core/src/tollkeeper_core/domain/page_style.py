@@ -17,7 +17,8 @@ from pydantic import (
 TEXT_KEYS = frozenset(
     """
     title message buy_title usage daily_limit weekly_limit monthly_limit used resets at_time on_date
-    balance packs plans pack_valid pack_forever days years per_month per_year times_daily
+    balance balance_checked balance_held packs plans pack_valid pack_forever days years per_month
+    per_year times_daily
     times_weekly times_monthly gives_calls gives_daily gives_weekly gives_monthly higher_limits
     credit_included trial quantity amount hard_daily
     hard_weekly hard_monthly nothing secure portal wait later waiting_title waiting_hint reopen back

@@ -6,13 +6,8 @@ Never AI spend: not a limit, not a cost, not what a credit buys.
 from collections.abc import Mapping
 from typing import Any
 
-from tollkeeper_core.domain.ledger import (
-    Lot,
-    Standing,
-    WindowLimit,
-    display_credits,
-    display_on_hold,
-)
+from tollkeeper_core.domain.credits import display_checked, display_credits, display_on_hold
+from tollkeeper_core.domain.ledger import Lot, Standing, WindowLimit
 from tollkeeper_core.domain.money import format_minor
 from tollkeeper_core.domain.periods import Periods, Window, rfc3339
 
@@ -48,14 +43,20 @@ def usage_view(
 
 
 def _balances(lots: tuple[Lot, ...], now_ms: int) -> list[dict[str, Any]]:
-    """One for each currency; ``on_hold_display`` only where a dispute keeps some of it."""
-    usable, held = display_credits(lots, now_ms), display_on_hold(lots, now_ms)
+    """One for each currency. ``on_hold_...`` only where a dispute keeps some, which is in no
+    balance; ``checking_...`` only where some of the balance is not open yet, since it is fresh.
+    """
+    shown, held = display_credits(lots, now_ms), display_on_hold(lots, now_ms)
+    checked = display_checked(lots, now_ms)
     balances = []
-    for currency in sorted(usable.keys() | held.keys()):
-        minor, display = usable.get(currency, (0, format_minor(0, currency)))
+    for currency in sorted(shown.keys() | held.keys()):
+        minor, display = shown.get(currency, (0, format_minor(0, currency)))
         balance = {"currency": currency, "balance_minor": minor, "display": display}
         if currency in held:
-            balance["on_hold_display"] = held[currency][1]
+            balance["on_hold_minor"], balance["on_hold_display"] = held[currency]
+        if (fresh := checked.get(currency)) is not None:
+            balance["checking_minor"], balance["checking_display"] = fresh.minor, fresh.display
+            balance["checking_until"] = rfc3339(fresh.until_ms)
         balances.append(balance)
     return balances
 
