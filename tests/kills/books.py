@@ -10,7 +10,10 @@ from typing import Any
 
 from tollkeeper_core.adapters.record import S3Record
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
+from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.adapters.workbench import open_workbench
+from tollkeeper_core.domain.books import entry_of
+from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.services.verify import Verify
 
 from tests.kills.traffic import DAY_MS, NOON_MS, USERS, Traffic
@@ -27,6 +30,7 @@ def differences(record: S3Record, admin: RedisAdmin, traffic: Traffic) -> Iterat
                     yield f"{line['id']} is on record with two contents"
     yield from _costs(lines, traffic)
     yield from _redis(lines, admin, traffic)
+    yield from _books(lines, admin)
     if held := traffic.held_nano():
         yield f"{held} nano are still held"
     verify = Verify(
@@ -46,6 +50,19 @@ def _costs(lines: dict[str, dict[str, Any]], traffic: Traffic) -> Iterator[str]:
         if recorded[name] != traffic.costs.get(name, 0):
             yield f"{name} cost {traffic.costs.get(name)}, recorded are {recorded[name]}"
     yield from (f"the set {name} does not sum to 0" for name, total in sums.items() if total)
+
+
+def _books(lines: dict[str, dict[str, Any]], admin: RedisAdmin) -> Iterator[str]:
+    """The owner's books against the record, which was held to the traffic before."""
+    recorded: Counter[tuple[str, str]] = Counter()
+    for line in lines.values():
+        if (entry := entry_of(Posting.from_json(line))) is not None:
+            recorded[entry.month, entry.field] += entry.amount
+    months = sorted({month for month, _ in recorded})
+    live = {(e.month, e.field): e.amount for e in RedisBooks(admin).entries(months)}
+    for at in live.keys() | recorded.keys():
+        if live.get(at, 0) != recorded[at]:
+            yield f"books {at}: Redis {live.get(at)}, archive {recorded[at]}"
 
 
 def _redis(lines: dict[str, dict[str, Any]], admin: RedisAdmin, traffic: Traffic) -> Iterator[str]:
