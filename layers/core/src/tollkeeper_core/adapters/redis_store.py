@@ -108,9 +108,10 @@ class RedisStore(RedisChecks):
 
     def first_payment(self, payment: FirstPayment) -> FirstPayment:
         """See ports.Ledger."""
+        user = payment.user_id
         answer = self._run(
             script("first_payment"),
-            [keys.purchases(payment.user_id), keys.CONFIG],
+            [keys.purchases(user), keys.CONFIG, keys.user(user)],
             [payment.prompt_id, payment.invoice_id, str(payment.paid_ms)],
         )
         fields = checked(answer, None)

@@ -109,7 +109,7 @@ class UserState:
     @property
     def bought(self) -> bool:
         """A buyer is never forgotten for being away."""
-        return bool(self.purchases or self.subscriptions)
+        return bool(self.purchases or self.subscriptions or self.first_payments)
 
     @property
     def empty(self) -> bool:
