@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(BIN)/uv
 SAM := .venv-sam/bin/sam
-LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit requirements/docs requirements/sdk-oldest
+LOCKS := layers/core/requirements requirements/tools requirements/local requirements/dev requirements/sam requirements/audit requirements/docs requirements/awscli requirements/sdk-oldest
 # Arguments for the command of a target: make dev ARGS=--help, make test ARGS="-k reserve"
 ARGS ?=
 
@@ -48,6 +48,12 @@ $(VENV)/.dev: $(VENV)/.tools requirements/dev.txt pyproject.toml layers/core/pyp
 	@$(UV) pip install --quiet --python .venv-audit/bin/python --require-hashes -r requirements/audit.txt
 	@touch $@
 
+.venv-aws/.done: requirements/awscli.txt $(VENV)/.tools
+	@echo "installing the AWS CLI into .venv-aws"
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-aws
+	@$(UV) pip install --quiet --python .venv-aws/bin/python --require-hashes -r requirements/awscli.txt
+	@touch $@
+
 .venv-docs/.done: requirements/docs.txt $(VENV)/.tools
 	@echo "installing Sphinx into .venv-docs"
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-docs
@@ -67,7 +73,7 @@ examples/react/node_modules/.done: examples/react/package-lock.json
 	else echo "there is no npm: the test of the React hook is skipped"; fi
 
 .PHONY: setup
-setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-docs/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Install everything that the other targets need
+setup: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-aws/.done .venv-docs/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Install everything that the other targets need
 
 .PHONY: dev
 dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key, no Docker
@@ -75,7 +81,7 @@ dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key
 
 .PHONY: test
 # A file's tests stay together, in one process of as many as there are cores: they share what they started.
-test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Run all tests (ARGS="-k name" for some, "-n 0" for one process)
+test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-aws/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Run all tests (ARGS="-k name" for some, "-n 0" for one process)
 	@bash infra/setup/install_browser.sh
 	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
@@ -179,4 +185,4 @@ lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 
 .PHONY: clean
 clean: ## Remove the environments and everything that was built
-	rm -rf $(VENV) .venv-sam .venv-audit .venv-docs .venv-oldest .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .venv-sam .venv-audit .venv-aws .venv-docs .venv-oldest .aws-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -5,9 +5,9 @@ from hashlib import sha256
 from hmac import compare_digest
 
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
-from tollkeeper_core.domain.problems import unauthorized
+from tollkeeper_core.domain.problems import Problem, unauthorized
 from tollkeeper_core.domain.rules import Rules
-from tollkeeper_core.services.config_cache import ConfigCache, InHand
+from tollkeeper_core.services.config_cache import ConfigCache, InHand, UnpublishedError
 
 _KEY = re.compile(r"tk_([A-Za-z0-9]{1,32})_[A-Za-z0-9_-]{16,128}", re.ASCII)
 
@@ -33,7 +33,8 @@ def authenticate(
 ) -> InHand[Rules]:
     """The configuration in hand, once the key is found in it.
 
-    Raises Problem 401 for a bad key, 503 where nothing can be read.
+    A Redis that was emptied is like one that is away: usage is taken, and waits in the queue for
+    the rebuild. Raises Problem 401 for a bad key, 503 where nothing can be read.
     """
     try:
         in_hand = configs.current(age_ms_max)
@@ -42,6 +43,11 @@ def authenticate(
         in_hand = configs.current(_LOOK_AGAIN_MS)
     except LedgerUnavailableError:
         in_hand = configs.in_an_outage()
+    except UnpublishedError as nothing:
+        try:
+            in_hand = configs.in_an_outage()
+        except Problem:
+            raise nothing from None  # a new installation: it says what to do
     if not is_valid(in_hand.config, authorization):
         raise unauthorized()
     return in_hand

@@ -11,7 +11,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from tollkeeper_core.domain.ledger import LedgerUnavailableError, StaleConfigError
 from tollkeeper_core.domain.ports import Clock
-from tollkeeper_core.domain.problems import unavailable
+from tollkeeper_core.domain.problems import Problem, unavailable
 
 T = TypeVar("T")
 #: All of the configuration, or what a check needs of it (domain/rules.py).
@@ -22,6 +22,17 @@ _TRIES = 4
 
 #: The version of a configuration that was never published: once Redis is back it is found stale.
 _FROM_PARAMETERS = "from parameters"
+
+
+class UnpublishedError(Problem):
+    """The store answers and holds no configuration: a new installation, or it was emptied."""
+
+    def __init__(self) -> None:
+        said = unavailable(
+            "No configuration is published: put the parameters settings and tiers/<name>, then "
+            "run sync_config. Where Redis was emptied, run tollkeeper rebuild."
+        )
+        super().__init__(said.status, said.code, said.detail, headers=said.headers)
 
 
 class InHand(NamedTuple, Generic[C]):
@@ -44,25 +55,25 @@ class ConfigCache(Generic[C]):
     _in_hand: InHand[C] | None = field(default=None, init=False)
 
     def current(self, age_ms_max: int | None = None) -> InHand[C]:
-        """What is in hand, read again when older than ``age_ms_max``. Raises Problem 503."""
+        """What is in hand, read again when older than ``age_ms_max``.
+
+        Raises LedgerUnavailableError and UnpublishedError (503) where nothing is in hand.
+        """
         found = self._in_hand
         if found is None:
             return self.reload()
         if age_ms_max is not None and self.clock() - found.read_ms > age_ms_max:
             try:
                 return self.reload()
-            except LedgerUnavailableError:
+            except (LedgerUnavailableError, UnpublishedError):
                 return found
         return found
 
     def reload(self) -> InHand[C]:
-        """Read what is published. Raises LedgerUnavailableError, Problem 503 where nothing is."""
+        """Read what is published. Raises LedgerUnavailableError and UnpublishedError."""
         loaded = self.load()
         if loaded is None:
-            raise unavailable(
-                "No configuration is published: put the parameters settings and tiers/<name>, then "
-                "run sync_config. Where Redis was emptied, run tollkeeper rebuild."
-            )
+            raise UnpublishedError
         self._in_hand = InHand(*loaded, read_ms=self.clock())
         return self._in_hand
 
