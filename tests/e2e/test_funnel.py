@@ -44,3 +44,32 @@ def test_each_step_of_a_purchase_is_on_record_once(
         name,
         "",
     ]
+
+
+def test_turned_back_then_bought_then_used(stack: LocalStack, story: Story) -> None:
+    """A prompt may be dismissed and paid after all; what it sold is used by one call first."""
+    link = story.check("0.06")["upgrade_url"]
+    base, _, token = link.partition("/upgrade?t=")
+    for _ in range(2):
+        told = story.browser.post(f"{base}/upgrade/dismissed", data={"t": token})
+        assert (told.status_code, told.content) == (204, b"")
+    found = until(lambda: steps(stack, story.user), lambda seen: "dismissed" in seen)
+    assert set(found) == {"limit_reached", "dismissed"}
+
+    story.buy(link, pack="starter")
+    told = story.browser.post(f"{base}/upgrade/dismissed", data={"t": token})
+    assert told.status_code == 204
+    first = story.event("0.06")
+    story.report(first, story.event("0.01"))
+    story.report(first)
+    found = until(lambda: steps(stack, story.user), lambda seen: "credits_used" in seen)
+
+    kinds = {"limit_reached", "prompt_shown", "option_clicked", "checkout_opened", "paid"}
+    assert set(found) == kinds | {"dismissed", "credits_used"}
+    used, bought = found["credits_used"], found["paid"]
+    assert (used["prompt_id"], used["trigger"], used["offer"]) == (
+        bought["prompt_id"],
+        "daily",
+        "starter",
+    )
+    assert found["dismissed"]["at_ms"] < bought["at_ms"] + 1000
