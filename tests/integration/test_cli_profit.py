@@ -136,3 +136,43 @@ def test_nobody_is_no_error(stage: Stage, tmp_path: Path) -> None:
     assert (code, "Nobody cost anything." in said) == (0, True)
     assert stage.run("report", "--profit", "--html", str(tmp_path / "p.html"))[0] == 0
     assert stage.run("report", "--profit", "--from-archive", "--json")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "by", "told"),
+    [
+        ("cost|free|ada", 1, "1005000001"),
+        ("fee|usd|ada", -9, "50"),
+        ("paid|usd|nobody", 7, "7"),
+    ],
+)
+def test_verify_sees_books_that_are_not_the_records(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, field: str, by: int, told: str
+) -> None:
+    monkeypatch.setattr("infra.cli.commands._PAUSE_S", 0.0)
+    trade(stage)
+    assert stage.run("verify")[0] == 0
+    (books,) = stage.keys("tk:books:*")
+    stage.redis.direct.hincrby(books, field, by)
+    code, said = stage.run("verify")
+    assert (code, "1 differences" in said) == (1, True)
+    kind, of, user = field.split("|")
+    assert re.search(rf"{user} +│ books m:\S+ {kind} {of} +│ {told} +│", said)
+    assert stage.rebuild("--force")[0] == 0
+    assert stage.run("verify")[0] == 0
+
+
+def test_verify_sees_that_a_months_books_are_gone_and_not_that_old_ones_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.cli.commands._PAUSE_S", 0.0)
+    for days in (0, 700, 860):
+        stage.settle(f"e{days}", USD, at_ms=clock() - days * 86_400_000)
+    assert stage.run("verify")[0] == 0
+    books = sorted(stage.keys("tk:books:*"))
+    assert len(books) == 3
+    stage.redis.direct.delete(books[0])
+    assert stage.run("verify")[0] == 0
+    stage.redis.direct.delete(books[1])
+    code, said = stage.run("verify")
+    assert (code, "1 differences" in said, books[1][9:] in said) == (1, True, True)

@@ -134,6 +134,11 @@ class RedisAdmin(RedisStore):
             if answer != 1:
                 raise RecordError(f"Redis refused a user's state: {answer}")
 
+    def books(self) -> Iterator[Entry]:
+        """See record.LedgerAdmin."""
+        months = [name.removeprefix(keys.BOOKS) for name in self._names(keys.ALL_BOOKS)]
+        return RedisBooks(self).entries(months)
+
     def restore_books(
         self, entries: Sequence[Entry], booked: Sequence[tuple[str, str]], now_ms: int
     ) -> None:

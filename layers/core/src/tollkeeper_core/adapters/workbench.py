@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tollkeeper_core.domain.books import Entry
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.domain.record import RecordError
 
@@ -16,6 +17,10 @@ _CACHE_KIB = 32 * 1024
 _SCHEMA = """
 CREATE TABLE objects (place INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE users (user_id TEXT PRIMARY KEY, cleared INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE books (
+  user_id TEXT NOT NULL, month TEXT NOT NULL, field TEXT NOT NULL, amount TEXT NOT NULL,
+  PRIMARY KEY (user_id, month, field)
+) WITHOUT ROWID;
 CREATE TABLE postings (
   user_id TEXT NOT NULL, id TEXT NOT NULL, line TEXT NOT NULL, twofold INTEGER NOT NULL DEFAULT 0,
   PRIMARY KEY (user_id, id)
@@ -72,6 +77,22 @@ class SqliteWorkbench:
         self._db.executemany(
             "INSERT OR IGNORE INTO users (user_id) VALUES (?)", ((name,) for name in user_ids)
         )
+
+    def note_books(self, entries: Iterable[Entry]) -> None:
+        """See record.Workbench."""
+        self._db.execute("DELETE FROM books")
+        self._db.executemany(
+            "INSERT OR REPLACE INTO books VALUES (?, ?, ?, ?)",
+            ((e.user_id, e.month, e.field, str(e.amount)) for e in entries),
+        )
+        self._db.execute("INSERT OR IGNORE INTO users (user_id) SELECT user_id FROM books")
+
+    def books(self, user_id: str) -> list[Entry]:
+        """See record.Workbench."""
+        found = self._db.execute(
+            "SELECT month, field, amount FROM books WHERE user_id = ?", (user_id,)
+        )
+        return [Entry.of_field(month, field, int(amount)) for month, field, amount in found]
 
     def count(self) -> tuple[int, int]:
         """See record.Workbench."""

@@ -6,6 +6,7 @@ counters hold it as a field of the month's hash, the archive as the postings tha
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Protocol, Self
 
@@ -45,6 +46,17 @@ class Entry:
         """The inverse."""
         kind, of, user_id = field.split("|", 2)
         return cls(month, EntryKind(kind), of, user_id, amount)
+
+
+#: A month's books are compared with the record as long as they surely live: from its beginning on,
+#: for they may end 800 days after the first call of the month (redis_keys.BOOKS_S).
+_SURE_MS = 798 * 86_400_000
+
+
+def still_live(month: str, now_ms: int) -> bool:
+    """Whether a month's books cannot have ended yet."""
+    begins = datetime.fromisoformat(f"{month.removeprefix('m:')}-01").replace(tzinfo=UTC)
+    return now_ms - int(begins.timestamp()) * 1000 < _SURE_MS
 
 
 class BooksSource(Protocol):

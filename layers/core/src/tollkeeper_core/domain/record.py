@@ -108,6 +108,14 @@ class Workbench(Protocol):
         """Users to look at, beside those who have postings."""
         ...
 
+    def note_books(self, entries: Iterable[Entry]) -> None:
+        """The live books, in place of those that were noted before; whose they are is looked at."""
+        ...
+
+    def books(self, user_id: str) -> Sequence[Entry]:
+        """One user's of them."""
+        ...
+
     def count(self) -> tuple[int, int]:
         """How many postings and users there are."""
         ...
@@ -185,6 +193,10 @@ class LedgerAdmin(Protocol):
 
         Raises RecordError when a configuration is published.
         """
+        ...
+
+    def books(self) -> Iterator[Entry]:
+        """The owner's books, as they are."""
         ...
 
     def restore_books(
