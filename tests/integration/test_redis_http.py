@@ -139,7 +139,7 @@ def test_head_and_body_of_a_request_go_out_as_one(redis: RedisStack) -> None:
     with LeanRedis(redis.url, redis.token, 10.0) as client:
         client.set("one", "1")
         (kept,) = client._http._idle
-        kept.sock._sock = counting = Counting(kept.sock._sock)
+        kept._sock = counting = Counting(kept._sock)
         assert client.get("one") == "1"
     (whole,) = counting.sent
     assert whole.startswith(b"POST / HTTP/1.1\r\n")

@@ -232,6 +232,22 @@ ROUNDING_AND_CALENDAR = (
         tests=(PERIODS,),
     ),
     Mutant(
+        name="answer-of-another-request",
+        harm="A server that answers twice has the next check read another's answer.",
+        file="tollkeeper_core/adapters/http1.py",
+        find="keeps = ends and not self._read and",
+        replace="keeps = ends and",
+        tests=("tests/unit/test_http1.py",),
+    ),
+    Mutant(
+        name="answer-cut-off",
+        harm="Half an answer counts as a whole one.",
+        file="tollkeeper_core/adapters/http1.py",
+        find='raise WireError("closed within the body")',
+        replace="break",
+        tests=("tests/unit/test_http1.py",),
+    ),
+    Mutant(
         name="batch-answers-shifted",
         harm="After a restart of Redis the answers of a batch belong to other events.",
         file="tollkeeper_core/adapters/redis_calls.py",

@@ -9,13 +9,10 @@ first use, before it carried an answer; the request then goes out again on a new
 same deadline. That is safe because every script is idempotent by an id.
 """
 
-import http.client
-import io
 import json
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -25,72 +22,10 @@ from upstash_redis.errors import UpstashError
 from upstash_redis.http import make_headers
 
 from tollkeeper_core.adapters.circuit import Circuit
+from tollkeeper_core.adapters.http1 import Connection, Deadline, WireError, request_bytes
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 
 _IDLE_CONNECTIONS_MAX = 8
-
-
-class _Deadline:
-    """A point in time that every wait of one request is held against."""
-
-    def __init__(self, seconds: float) -> None:
-        self._at = time.monotonic() + seconds
-
-    def left_s(self) -> float:
-        left = self._at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("deadline passed")
-        return left
-
-
-class _BoundedSocket(io.RawIOBase):
-    """What http.client takes for a socket: every read and write waits until the deadline at most.
-
-    A plain socket time-out bounds each ``recv``; a server that sends a byte now and then could
-    stretch one answer without end. And http.client writes a request's head and its body apart: two
-    packets, which wake the server twice. Here they wait for ``send``, which lets them go as one.
-    """
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._written: list[bytes] = []
-        self.deadline = _Deadline(0.001)
-
-    def sendall(self, data: bytes) -> None:
-        self._written.append(data)
-
-    def send(self) -> None:
-        whole = b"".join(self._written)
-        self._written.clear()
-        self._sock.settimeout(self.deadline.left_s())
-        self._sock.sendall(whole)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._sock.settimeout(self.deadline.left_s())
-        return self._sock.recv_into(buffer)
-
-    def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Reader(self))
-
-    def close(self) -> None:
-        self._sock.close()
-        super().close()
-
-
-class _Reader(io.RawIOBase):
-    """One answer's view of the socket: closing it leaves the connection open."""
-
-    def __init__(self, sock: _BoundedSocket) -> None:
-        self._bounded = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._bounded.readinto(buffer)
 
 
 class PooledHttp:
@@ -109,12 +44,13 @@ class PooledHttp:
             raise ValueError(f"not an http(s) URL: {url!r}")
         self._host = parts.hostname
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
+        self._authority = parts.netloc.rpartition("@")[2]
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
         self._deadline_s = deadline_s
         self._new_token = new_token
         self._circuit = circuit
         self._idle_max = idle_max
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[Connection] = []
         self._lock = threading.Lock()
 
     def execute(
@@ -165,26 +101,28 @@ class PooledHttp:
             connection.close()
 
     def _post(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
-        deadline = _Deadline(self._deadline_s)
+        deadline = Deadline(self._deadline_s)
         try:
+            wanted = {**headers, "Content-Type": "application/json"}
+            request = request_bytes(path, self._authority, wanted, body)
             while True:
                 with self._lock:
                     kept = self._idle.pop() if self._idle else None
                 connection = kept or self._connect(deadline)
                 try:
-                    return self._ask(connection, deadline, path, headers, body)
-                except (ConnectionError, http.client.BadStatusLine):
+                    return self._ask(connection, request, deadline)
+                except ConnectionError:
                     connection.close()
                     if kept is None:
                         raise
                 except BaseException:
                     connection.close()
                     raise
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, WireError, ValueError) as error:
             kind = type(error).__name__
             raise LedgerUnavailableError(f"Redis did not answer: {kind}: {error}") from error
 
-    def _connect(self, deadline: _Deadline) -> http.client.HTTPConnection:
+    def _connect(self, deadline: Deadline) -> Connection:
         sock = socket.create_connection((self._host, self._port), timeout=deadline.left_s())
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -194,36 +132,19 @@ class PooledHttp:
         except BaseException:
             sock.close()
             raise
-        connection = http.client.HTTPConnection(self._host, self._port)
-        connection.sock = cast("socket.socket", _BoundedSocket(sock))
-        return connection
+        return Connection(sock)
 
-    def _ask(
-        self,
-        connection: http.client.HTTPConnection,
-        deadline: _Deadline,
-        path: str,
-        headers: dict[str, str],
-        body: bytes,
-    ) -> tuple[int, Any]:
-        bounded = cast("_BoundedSocket", connection.sock)
-        bounded.deadline = deadline
-        connection.request("POST", path, body, {**headers, "Content-Type": "application/json"})
-        bounded.send()
-        response = connection.getresponse()
-        text = response.read()
+    def _ask(self, connection: Connection, request: bytes, deadline: Deadline) -> tuple[int, Any]:
+        reply = connection.ask(request, deadline)
         # Before the connection is kept: whoever cannot read the answer closes it.
-        answer = json.loads(text) if text else None
-        if response.will_close:
+        answer = json.loads(reply.body) if reply.body else None
+        with self._lock:
+            keep = reply.keeps and len(self._idle) < self._idle_max
+            if keep:
+                self._idle.append(connection)
+        if not keep:
             connection.close()
-        else:
-            with self._lock:
-                keep = len(self._idle) < self._idle_max
-                if keep:
-                    self._idle.append(connection)
-            if not keep:
-                connection.close()
-        return response.status, answer
+        return reply.status, answer
 
 
 class LeanRedis(Redis):
