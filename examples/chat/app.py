@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -96,6 +97,14 @@ def create_app(config: ChatConfig) -> Starlette:
     )
 
 
+#: What Tollkeeper warns of while one request is answered.
+_warnings: ContextVar[list[Any]] = ContextVar("warnings")
+
+
+def _keep_warnings(_user: str, warnings: Sequence[Any]) -> None:
+    _warnings.get().extend(warnings)
+
+
 class _Chat:
     def __init__(self, config: ChatConfig) -> None:
         self._config = config
@@ -104,6 +113,7 @@ class _Chat:
             config.api_key,
             timeout_s=config.timeout_s,
             outage=config.outage,
+            on_warning=_keep_warnings,
         )
         self._models = Models(self._tollkeeper, config.provider_url, config.provider_key)
         self._answers: set[Answer] = set()
@@ -155,6 +165,8 @@ class _Chat:
     async def message(self, request: Request) -> Response:
         """Answer one message: 200 with a stream of events, or 402 when the user is at a limit."""
         turn = _read_turn(await _json_object(request))
+        warnings: list[Any] = []
+        _warnings.set(warnings)
         try:
             with self._tollkeeper.user(turn.user, tier=turn.tier):
                 answer = await self._models.ask(turn.model, turn.messages)
@@ -162,14 +174,14 @@ class _Chat:
             return JSONResponse(_blocked_json(blocked), status_code=402)
         except ModelError:
             return _events(_said(_event("failed", {"charged": False})))
-        return _Answered(answer, self._answers)
+        return _Answered(answer, self._answers, warnings)
 
 
 class _Answered(StreamingResponse):
     """An answer as server-sent events, closed however they end."""
 
-    def __init__(self, answer: Answer, under_way: set[Answer]) -> None:
-        super().__init__(_told(answer), media_type=_EVENTS, headers=_UNBUFFERED)
+    def __init__(self, answer: Answer, under_way: set[Answer], warnings: list[Any]) -> None:
+        super().__init__(_told(answer, warnings), media_type=_EVENTS, headers=_UNBUFFERED)
         self._answer = answer
         self._under_way = under_way
         under_way.add(answer)
@@ -184,8 +196,10 @@ class _Answered(StreamingResponse):
             self._under_way.discard(self._answer)
 
 
-async def _told(answer: Answer) -> AsyncIterator[bytes]:
+async def _told(answer: Answer, warnings: list[Any]) -> AsyncIterator[bytes]:
     said = False
+    if warnings:
+        yield _event("warnings", warnings)
     try:
         async with aclosing(answer.texts()) as texts:
             async for text in texts:

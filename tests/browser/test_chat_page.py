@@ -141,6 +141,23 @@ def test_buy_credits_at_any_time(page: Page, stage: Stage) -> None:
     assert stage.scripted.links == [{"user_id": "ada", "tier": "free", "reason": "buy_credits"}]
 
 
+def test_a_warning_comes_with_the_answer_and_leads_to_the_upgrade_page(
+    page: Page, stage: Stage
+) -> None:
+    send(page, "The first")
+    answered(page, 1)
+    expect(page.locator("#banner")).to_have_count(0)
+    stage.scripted.warnings = [
+        {"code": "limit_near", "window": "daily", "percent": 52, "threshold": 50, "resets_at": "x"}
+    ]
+    send(page, "The second")
+    answered(page, 2)
+    expect(page.locator("#banner")).to_have_text("52%")
+    page.locator("#banner").click()
+    expect(page.frame_locator("#overlay").locator("#pay")).to_be_visible()
+    assert stage.scripted.links == [{"user_id": "ada", "tier": "free", "reason": "buy_credits"}]
+
+
 def test_stop_keeps_what_was_said_and_pays_for_it(page: Page, stage: Stage) -> None:
     stage.provider.token_delay_ms = 40
     try:

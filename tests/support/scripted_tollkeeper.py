@@ -19,6 +19,13 @@ CHECKS_IN_LIMIT = 4
 
 EMBED_JS = """
 window.Tollkeeper = {
+  warn([{ percent }], url) {
+    const banner = document.createElement("button");
+    banner.id = "banner";
+    banner.textContent = `${percent}%`;
+    banner.addEventListener("click", async () => this.open(await url()));
+    document.body.append(banner);
+  },
   open(url) {
     const frame = document.createElement("iframe");
     frame.src = url;
@@ -60,6 +67,7 @@ class ScriptedTollkeeper:
     users: list[str] = field(default_factory=list)
     broken: dict[str, tuple[int, object, str]] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
+    warnings: list[Json] = field(default_factory=list)
     limit: int = CHECKS_IN_LIMIT
     hold_checks: bool = False
     paid: bool = False
@@ -131,7 +139,7 @@ class ScriptedTollkeeper:
                 "reservation_id": f"res_{len(self.checks)}",
                 "reserved_usd": "0.03",
                 "expires_at": RESETS_AT,
-                "warnings": [],
+                "warnings": self.warnings,
                 "usage": self.usage(),
             }
         )

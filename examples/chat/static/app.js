@@ -2,7 +2,7 @@
 
 import { Blocked, chat, getJson, postJson } from "./api.js";
 import { element, markdown } from "./markdown.js";
-import { loadUpgrades, openUpgrade } from "./upgrade.js";
+import { loadUpgrades, openUpgrade, warn } from "./upgrade.js";
 import { followUsage, showUsage, until } from "./usage.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -56,7 +56,8 @@ async function ask(text, { again = false } = {}) {
   try {
     for await (const [kind, data] of chat({ user: name, tier: level, model: model.value, messages }, abort.signal)) {
       if (question.classList.contains("waiting")) accept(question, text);
-      if (kind === "text") show(answer, (said += data));
+      if (kind === "warnings") warn(data, upgradeLink);
+      else if (kind === "text") show(answer, (said += data));
       else outcome = kind;
     }
   } catch (error) {
@@ -95,10 +96,12 @@ async function sell(blocked, text, again) {
   }
 }
 
+const upgradeLink = async () => (await postJson("/api/upgrade-link", who())).upgrade_url;
+
 async function buyCredits() {
   buy.disabled = true;
   try {
-    const { upgrade_url: url } = await postJson("/api/upgrade-link", who());
+    const url = await upgradeLink();
     const result = await openUpgrade(url);
     if (result === "paid") say("Thank you! Your credits are here.");
     if (result === "unavailable") say("The upgrade page opens in a tab of its own.", false, openLink(url));

@@ -22,3 +22,12 @@ export async function openUpgrade(url) {
     return "unavailable";
   }
 }
+
+// A banner where a limit is near; `link` asks for the address that its button leads to.
+export async function warn(warnings, link) {
+  try {
+    (await script).warn(warnings, link);
+  } catch {
+    // Without the script there is no banner, and the chat goes on.
+  }
+}
