@@ -13,6 +13,9 @@ myst_heading_anchors = 4
 #: Examples leave out what does not matter ("…"), which no lexer takes for JSON.
 suppress_warnings = ["misc.highlighting_failure"]
 
+#: Blocks without a language are commands and answers: Python's colours would mislead.
+highlight_language = "none"
+
 html_theme = "furo"
 html_title = "Tollkeeper"
 html_show_sphinx = False

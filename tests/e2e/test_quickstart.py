@@ -12,13 +12,14 @@ from tests.support.story import Story
 PAGE = (ROOT / "docs" / "quickstart.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 USER = "ada"
+HERE = Path(__file__).relative_to(ROOT)
 
 
 def test_a_reader_meters_a_call_is_stopped_and_pays(
     stack: LocalStack, story: Story, tmp_path: Path
 ) -> None:
     run, where, hello, call, usage, report, deploy = (text for _, text in BLOCKS)
-    printed = {"API key": stack.api_key, **stack.urls}
+    printed = {"API key": stack.api_key, "repository": str(ROOT), **stack.urls}
     story.user = USER
     (tmp_path / "hello.py").write_text(hello)
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
@@ -34,7 +35,9 @@ def test_a_reader_meters_a_call_is_stopped_and_pays(
         said.append(done.stdout)
         return done.stdout
 
-    assert target(run) == ["infra.local"]
+    clone, folder, dev = run.splitlines()
+    type_in(f"{clone}\n{folder}\ntest -f {HERE}")
+    assert target(dev) == ["infra.local"]
     assert len(type_in(call)) > 20
     while "/upgrade?t=" not in type_in(call):
         assert len(said) < 10, "never stopped"

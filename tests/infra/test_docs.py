@@ -34,7 +34,8 @@ def test_the_architecture_names_what_is_there() -> None:
     named = re.findall(r"`([\w./]+/[\w./]*|[\w/]+\.(?:py|lua|yaml))`", page)
     assert len(named) > 20
     bases = (ROOT, CORE, CORE / "lua", CORE / "services" / "stripe_events", ROOT / "functions")
-    bases = (*bases, ROOT / "functions" / "intercept")
+    bases = (*bases, *((ROOT / "functions" / name) for name in ("intercept", "upgrade_page")))
+    bases = (*bases, ROOT / "sdk" / "python" / "src" / "tollkeeper")
     assert not [name for name in named if not any((base / name).exists() for base in bases)]
 
 
