@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from rich.box import SIMPLE_HEAD
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 from tollkeeper_core.adapters.redis_funnel import RedisFunnel
@@ -20,20 +21,11 @@ from infra.cli.connection import Connection
 from infra.cli.experiment import experiment_report
 from infra.cli.profit import profit_report
 from infra.cli.report_page import page
-from infra.cli.report_words import LABELS, money, percent
+from infra.cli.report_words import LABELS, SHORT, money, percent
 from infra.cli.screen import console, progress, say
 
-_SHORT = {
-    StepKind.LIMIT_REACHED: "limits",
-    StepKind.PROMPT_SHOWN: "shown",
-    StepKind.OPTION_CLICKED: "clicked",
-    StepKind.CHECKOUT_OPENED: "opened",
-    StepKind.PAID: "paid",
-    StepKind.CREDITS_USED: "used",
-    StepKind.DISMISSED: "closed",
-    StepKind.EXPIRED: "expired",
-}
 _BAR = 40
+_ANY_WIDTH = 10_000
 #: The counters go back 800 days (redis_keys).
 DAYS_MAX = 800
 COUNT_MAX = 1_000
@@ -146,17 +138,34 @@ def show(found: FunnelReport) -> None:
         funnel.add_row(LABELS[kind], Text(f"{count:,}", justify="right"), Text(bar, "cyan"))
     console.print(funnel)
     say(f"Conversion of prompts shown: {percent(found.total.conversion)}; {_sold(found.total)}")
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    known = any(one.users for one in found.slices)
+    for users, gap in ((known, 1), (known, 0), (False, 1), (False, 0)):
+        table = _table(found, users=users, gap=gap)
+        if _width(table) <= console.width:
+            break
+    # What still is too wide wraps where the terminal wraps it: no figure is cut off.
+    if _width(table) > console.width:
+        table.width = _width(table)
+    console.print(table, crop=False)
+    if users:
+        say("In brackets: how many users these were.", "dim")
+
+
+def _table(found: FunnelReport, *, users: bool, gap: int) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, gap, 0, 0))
     table.add_column(found.by, no_wrap=True)
-    for heading in (*_SHORT.values(), "conv.", "sales"):
+    for heading in (*SHORT.values(), "conv.", "sales"):
         table.add_column(heading, justify="right", no_wrap=True)
     for one in found.slices:
-        cells = [_cell(one, kind) for kind in StepKind]
+        cells = [_cell(one, kind, users=users) for kind in StepKind]
         sales = "\n".join(paid for paid, _ in money(one.sales.items())) or "–"
         table.add_row(*map(Text, (one.name, *cells, percent(one.conversion), sales)))
-    console.print(table)
-    if any(one.users for one in found.slices):
-        say("In brackets: how many users these were.", "dim")
+    return table
+
+
+def _width(table: Table) -> int:
+    """What it takes, however wide the terminal is."""
+    return Measurement.get(console, console.options.update(max_width=_ANY_WIDTH), table).minimum
 
 
 def _sold(one: Slice) -> str:
@@ -164,6 +173,6 @@ def _sold(one: Slice) -> str:
     return ", ".join(told) or "nothing paid"
 
 
-def _cell(one: Slice, kind: StepKind) -> str:
-    users = f"\n({one.users[kind]:,})" if one.users else ""
-    return f"{one.steps[kind]:,}{users}"
+def _cell(one: Slice, kind: StepKind, *, users: bool) -> str:
+    those = f"\n({one.users[kind]:,})" if users and one.users else ""
+    return f"{one.steps[kind]:,}{those}"

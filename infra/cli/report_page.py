@@ -8,7 +8,7 @@ from tollkeeper_core.domain.funnel import UNPAID, StepKind
 from tollkeeper_core.services.analytics import FunnelReport, Slice
 
 from infra.cli.page_parts import WIDTH, document, figure, note, section, svg
-from infra.cli.report_words import LABELS, money, percent
+from infra.cli.report_words import LABELS, SHORT, money, percent
 
 _ROW, _LEFT, _RIGHT = 40, 150, 150
 _CHART, _FOOT = 180, 26
@@ -81,12 +81,14 @@ def _chart(found: FunnelReport) -> str:
 
 
 def _table(found: FunnelReport) -> str:
-    heads = "".join(f"<th>{escape(LABELS[kind])}</th>" for kind in StepKind)
+    heads = "".join(
+        f"<th title='{escape(LABELS[kind])}'>{escape(SHORT[kind])}</th>" for kind in StepKind
+    )
     rows = "".join(map(_row, found.slices))
     known = any(one.users for one in found.slices)
     small = note("Small: how many users these were.") if known else ""
     return (
-        f"<table><thead><tr><th>{escape(found.by)}</th>{heads}<th>conversion</th><th>paid</th>"
+        f"<table><thead><tr><th>{escape(found.by)}</th>{heads}<th>conversion</th><th>sales</th>"
         f"<th>an order</th></tr></thead><tbody>{rows}</tbody></table>{small}"
     )
 

@@ -19,6 +19,19 @@ LABELS = {
 }
 
 
+#: The same as headings, where there is a column for each.
+SHORT = {
+    StepKind.LIMIT_REACHED: "limits",
+    StepKind.PROMPT_SHOWN: "shown",
+    StepKind.OPTION_CLICKED: "clicks",
+    StepKind.CHECKOUT_OPENED: "opened",
+    StepKind.PAID: "paid",
+    StepKind.CREDITS_USED: "used",
+    StepKind.DISMISSED: "closed",
+    StepKind.EXPIRED: "expired",
+}
+
+
 def percent(ratio: Fraction | None) -> str:
     """To a tenth; a dash where there is nothing to divide by."""
     return "–" if ratio is None else f"{float(ratio) * 100:.1f}%"

@@ -2,13 +2,17 @@
 
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tollkeeper_core.adapters.redis_funnel import RedisFunnel
-from tollkeeper_core.domain.funnel import Step, StepKind
+from tollkeeper_core.domain.funnel import Count, Step, StepKind
 from tollkeeper_core.domain.periods import Calendar, periods_at
+from tollkeeper_core.services.analytics import FunnelReport, Slice
 
+from infra.cli import report
 from infra.cli.commands import clock
 from tests.support.stage import Stage
 
@@ -58,6 +62,24 @@ def test_the_terminal_shows_what_was_sold_by_offer(stage: Stage) -> None:
     assert code == 0
     assert "100.0%; $25.00 ($12.50 an order)" in said
     assert re.search(r"plus +0 +0 +1 +0 +1 +0 +0 +0 +– +\$20\.00", said)
+
+
+@pytest.mark.parametrize(("width", "users"), [(80, False), (120, True)])
+def test_a_terminal_that_is_too_narrow_is_told_less_and_nothing_is_cut_off(
+    width: int, users: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = dict.fromkeys(StepKind, 1234)
+    week = Slice("2026-10-26", users=steps)
+    for kind in StepKind:
+        paid = kind is StepKind.PAID
+        week.add(Count("d:2026-10-26", kind, "daily", "free", "", "usd" * paid, "", 1_234, 123_119))
+    days = (date(2026, 10, 26), date(2026, 11, 1))
+    monkeypatch.setattr(report, "console", Console(width=width))
+    report.show(FunnelReport(*days, "week", week, [week]))
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert "$1,231.19" in said
+    assert ("(1,234)" in said) == users
 
 
 def test_the_page_needs_nothing_from_elsewhere(stage: Stage, tmp_path: Path) -> None:
