@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.redis_store import RedisStore
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.ledger import Reservation, Reserve
+from tollkeeper_core.domain.ledger import Counters, Reservation, Reserve
 from tollkeeper_core.domain.movements import Settle, Settlement
 from tollkeeper_core.domain.offers import PlanTerms
-from tollkeeper_core.domain.periods import Periods, periods_at
+from tollkeeper_core.domain.periods import Periods, Window, periods_at
 from tollkeeper_core.domain.rules import Rules
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.usage import ReadUsage
@@ -275,3 +276,20 @@ def test_a_month_by_the_billing_day_tells_once_a_month_of_its_own(ada: User) -> 
     }
     ada.spends("2026-12-25T12:00", 5 * USD)
     assert ada.asks("2026-12-25T12:01").warned == {"monthly": 50}
+
+
+def test_a_month_of_days_of_which_one_has_no_count_of_calls_has_none(
+    ada: User, redis: RedisStack
+) -> None:
+    ada.hears("created", "2026-11-25T14:00", NOVEMBER, NOVEMBER[0])
+    for n in range(3):
+        ada.spends(f"2026-11-26T12:0{n}", 10)
+
+    def month() -> Counters:
+        standing = ada.store.read("ada", None, ada.periods(), ada.clock(), ada.version)
+        return standing.counters[Window.MONTHLY]
+
+    assert (month().total_nano, month().calls) == (30, 3)
+    # As it stands where the day began before calls were counted.
+    redis.direct.hset(keys.user("ada"), "d:2026-11-25", "5 5 0 0")
+    assert (month().total_nano, month().calls) == (35, 0)

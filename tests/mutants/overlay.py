@@ -30,6 +30,14 @@ CALLS = (
         tests=(EDGES,),
     ),
     Mutant(
+        name="month-of-some-counted-days",
+        harm="A billing month's cost is divided by the calls of some of its days.",
+        file=f"{_LUA}/state.lua",
+        find="if not all then sum.n = 0 end",
+        replace="",
+        tests=("tests/integration/test_billing_months.py",),
+    ),
+    Mutant(
         name="calls-not-restored",
         harm="A rebuild forgets how many calls there were: verify names every user.",
         file="tollkeeper_core/adapters/redis_texts.py",
