@@ -1,7 +1,5 @@
 """``tollkeeper report --experiment``: each variant against the hold-out."""
 
-import json
-import sys
 from argparse import Namespace
 from datetime import UTC, date, datetime
 
@@ -38,6 +36,7 @@ from infra.cli.experiment_words import (
     usd,
     verdict,
 )
+from infra.cli.output import put_out
 from infra.cli.profit_words import dollars
 from infra.cli.screen import console, progress, say
 
@@ -71,14 +70,12 @@ def experiment_report(at: Connection, config: Config, today: date, options: Name
         found = of(RedisFunnel(at.admin), RedisBooks(at.admin))
     if found is None:
         raise RecordError(f"Nobody was shown the page in an experiment {name!r} so far.")
-    if options.html:
-        options.html.write_text(page(found, at.stage, datetime.now(UTC)), "utf-8")
-        say(f"✓ {options.html}", "green")
-    elif options.json:
-        sys.stdout.write(json.dumps(as_json(found), indent=2) + "\n")
-    else:
-        show(found)
-    return 0
+    return put_out(
+        options,
+        lambda: page(found, at.stage, datetime.now(UTC)),
+        lambda: as_json(found),
+        lambda: show(found),
+    )
 
 
 def as_json(found: ExperimentReport) -> dict[str, object]:

@@ -1,7 +1,5 @@
 """``tollkeeper report --profit``: what users bring in and cost; tables, JSON, or a page."""
 
-import json
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
@@ -19,6 +17,7 @@ from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.profit import Profit, ProfitReport, Row
 
 from infra.cli.connection import Connection
+from infra.cli.output import put_out
 from infra.cli.profit_page import page
 from infra.cli.profit_words import (
     by_currency,
@@ -49,14 +48,12 @@ def profit_report(at: Connection, settings: Settings, today: date, options: Name
             found = of(BooksBench(at.record, tell))
     else:
         found = of(RedisBooks(at.admin))
-    if options.html:
-        options.html.write_text(page(found, at.stage, datetime.now(UTC)), "utf-8")
-        say(f"✓ {options.html}", "green")
-    elif options.json:
-        sys.stdout.write(json.dumps(as_json(found), indent=2) + "\n")
-    else:
-        show(found)
-    return 0
+    return put_out(
+        options,
+        lambda: page(found, at.stage, datetime.now(UTC)),
+        lambda: as_json(found),
+        lambda: show(found),
+    )
 
 
 def _months(today: date, options: Namespace) -> list[str]:

@@ -1,7 +1,5 @@
 """``tollkeeper report``: what the funnel came to, as tables, as JSON, or as a page."""
 
-import json
-import sys
 from argparse import ArgumentTypeError, Namespace
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,6 +17,7 @@ from tollkeeper_core.services.analytics import Analytics, FunnelReport, Slice
 
 from infra.cli.connection import Connection
 from infra.cli.experiment import experiment_report
+from infra.cli.output import put_out
 from infra.cli.profit import profit_report
 from infra.cli.report_page import page
 from infra.cli.report_words import LABELS, SHORT, money, percent
@@ -28,7 +27,7 @@ _BAR = 40
 _ANY_WIDTH = 10_000
 #: The counters go back 800 days (redis_keys).
 DAYS_MAX = 800
-COUNT_MAX = 1_000
+COUNT_MAX = 1_000_000
 
 
 def report(at: Connection, options: Namespace) -> int:
@@ -62,14 +61,12 @@ def report(at: Connection, options: Namespace) -> int:
             found = of(StepBench(at.record, tell))
     else:
         found = of(RedisFunnel(at.admin))
-    if options.html:
-        options.html.write_text(page(found, at.stage, datetime.now(UTC)), "utf-8")
-        say(f"✓ {options.html}", "green")
-    elif options.json:
-        sys.stdout.write(json.dumps(as_json(found), indent=2) + "\n")
-    else:
-        show(found)
-    return 0
+    return put_out(
+        options,
+        lambda: page(found, at.stage, datetime.now(UTC)),
+        lambda: as_json(found),
+        lambda: show(found),
+    )
 
 
 @dataclass(frozen=True, slots=True)

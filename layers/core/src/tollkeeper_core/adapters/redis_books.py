@@ -15,8 +15,6 @@ from tollkeeper_core.domain.transactions import Movement, Transaction
 
 #: Fields of one answer, about: some hundred kilobytes.
 _CHUNK = 5_000
-
-
 #: What a pattern of SCAN would not take for itself.
 _SPECIAL, _ESCAPED = re.compile(r"([*?\[\]\\])"), r"\\\1"
 #: In place of what was told of a transaction, once that is on record.
