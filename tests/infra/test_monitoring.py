@@ -135,3 +135,15 @@ def test_every_alarm_is_explained(template: dict[str, Any], monitoring: dict[str
     text = (ROOT / "docs" / "operations.md").read_text()
 
     assert [name for name in alarms(template, monitoring) if f"`{name}`" not in text] == []
+
+
+def test_a_function_that_runs_once_an_hour_is_watched_by_the_hour(
+    monitoring: dict[str, Any],
+) -> None:
+    """Of a failure an hour, three minutes of five never fail."""
+    alarm = alarms(monitoring)["ReconcileErrorsAlarm"]
+
+    assert list(metrics_of(alarm)) == [
+        ("AWS/Lambda", "Errors", {"FunctionName": {"Ref": "ReconcileFunction"}})
+    ]
+    assert (alarm["Period"], alarm["DatapointsToAlarm"]) == (3_600, 2)
