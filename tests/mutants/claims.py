@@ -48,7 +48,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="fraction-by-a-product",
         harm="A fraction of a large purchase is off by some nano.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="  return each * part + quotient",
         replace="  return math.floor(whole * part / of)",
         tests=(EDGES,),
@@ -152,7 +152,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="frozen-lot-usable",
         harm="Frozen credits pay for calls.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="if lot.frozen or lot.remaining == 0",
         replace="if lot.remaining == 0",
         tests=(EDGES, PROPERTY),
@@ -160,7 +160,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="frozen-lot-in-the-sum",
         harm="A check promises credits that no settlement can take.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="if not lot.frozen then total = total + lot.remaining end",
         replace="total = total + lot.remaining",
         tests=(EDGES, PROPERTY),
@@ -168,7 +168,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="fresh-credits-open-at-once",
         harm="A stolen card's pack is used up within a minute.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="if lot.fresh_until <= now then",
         replace="if true then",
         tests=(EDGES, PROPERTY),
@@ -176,7 +176,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="fresh-credits-never-open",
         harm="Credits stay closed for their first days.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="local opened = lot.fresh + share",
         replace="local opened = lot.fresh + 0 * share",
         tests=(EDGES, PROPERTY),
@@ -184,7 +184,7 @@ CLAIM_MUTANTS = (
     Mutant(
         name="fresh-credits-in-the-sum",
         harm="The sum of the first moment holds for ever.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find='if lot.fresh_until > now then return "" end',
         replace="",
         tests=(EDGES, PROPERTY),

@@ -257,7 +257,7 @@ CHARGES = (
     Mutant(
         name="sum-beyond-53-bits-taken",
         harm="Above nine million dollars sums lose single nanos, and nobody is told.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/values.lua",
         find="if not (n > -EXACT and n < EXACT) then",
         replace="if false then",
         tests=(STORE,),
@@ -265,7 +265,7 @@ CHARGES = (
     Mutant(
         name="amounts-printed-as-floats",
         harm="A million dollars is written 1e+15 and read back as nothing or an error.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/values.lua",
         find='return string.format("%.0f", n + 0)',
         replace="return tostring(n + 0)",
         tests=(STORE,),
@@ -276,7 +276,7 @@ LOTS = (
     Mutant(
         name="burn-order-by-expiry-reversed",
         harm="Credits that last are used first, and those about to expire are lost.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="if ex ~= ey then return ex < ey end",
         replace="if ex ~= ey then return ex > ey end",
         tests=(EDGES, PROPERTY),
@@ -284,7 +284,7 @@ LOTS = (
     Mutant(
         name="burn-order-by-age-reversed",
         harm="Of credits that expire together the newest are used first.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="if x.at ~= y.at then return x.at < y.at end",
         replace="if x.at ~= y.at then return x.at > y.at end",
         tests=(EDGES, PROPERTY),
@@ -292,7 +292,7 @@ LOTS = (
     Mutant(
         name="lasting-credits-burn-first",
         harm="Credits that never expire are used before those that do.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="local ex, ey = x.expires == 0 and math.huge or x.expires, y.",
         replace="local ex, ey = x.expires, y.",
         tests=(EDGES, PROPERTY),
@@ -300,7 +300,7 @@ LOTS = (
     Mutant(
         name="expired-lot-usable",
         harm="Credits go on paying for calls after they expired.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="lot.remaining == 0 or expired(lot, now)",
         replace="lot.remaining == 0",
         tests=(EDGES, PROPERTY),
@@ -308,7 +308,7 @@ LOTS = (
     Mutant(
         name="lot-usable-at-its-expiry",
         harm="Credits work for a millisecond in which the page says that they are gone.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="lot.expires ~= 0 and lot.expires <= now",
         replace="lot.expires ~= 0 and lot.expires < now",
         tests=(EDGES, PROPERTY),
@@ -370,7 +370,7 @@ LOTS = (
     Mutant(
         name="sum-of-lots-kept-after-an-expiry",
         harm="Credits that expired are still promised.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find='if total and (first == "0" or tonumber(first) > now) then',
         replace="if total then",
         tests=(EDGES, PROPERTY),
@@ -378,7 +378,7 @@ LOTS = (
     Mutant(
         name="sum-of-lots-by-the-last-expiry",
         harm="Of several lots the first may expire unnoticed.",
-        file=f"{_LUA}/state.lua",
+        file=f"{_LUA}/lots.lua",
         find="first == 0 or lot.expires < first",
         replace="first == 0 or lot.expires > first",
         tests=(EDGES, PROPERTY),

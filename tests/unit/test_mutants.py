@@ -50,7 +50,15 @@ def test_names_are_unique_and_all_that_the_ledger_promises_is_attacked() -> None
     names = [mutant.name for mutant in MUTANTS]
     assert len(set(names)) == len(names)
     assert {Path(mutant.file).name for mutant in MUTANTS} >= {
-        *("state.lua", "reserve.lua", "settle.lua", "grant.lua", "claim.lua", "subscribe.lua"),
+        *(
+            "state.lua",
+            "lots.lua",
+            "reserve.lua",
+            "settle.lua",
+            "grant.lua",
+            "claim.lua",
+            "subscribe.lua",
+        ),
         *("publish.lua", "settle.py", "postings.py", "redis_calls.py", "money.py"),
     }
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 #: These decide nothing about a user's state.
 _ALONE = ("book", "customer", "mask", "publish", "restore", "step")
 
-#: What some need beside the shared ``state.lua``.
+#: What all the others share, in this order, and what some need beside it.
+_SHARED = ("values", "lots", "state")
 _MORE = {"reserve": ("thresholds",), "settle": ("thresholds",)}
 
 
@@ -24,6 +25,6 @@ class Script(NamedTuple):
 def script(name: str) -> Script:
     """The script ``lua/<name>.lua`` with what it shares with others before it."""
     folder = Path(__file__).parents[1] / "lua"
-    parts = (name,) if name in _ALONE else ("state", *_MORE.get(name, ()), name)
+    parts = (name,) if name in _ALONE else (*_SHARED, *_MORE.get(name, ()), name)
     text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in parts)
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -34,7 +34,7 @@ class Lot(NamedTuple):
         return self.expires_ms is not None and self.expires_ms <= now_ms
 
     def usable_nano(self, now_ms: int) -> int:
-        """What calls may take of it at this moment (``usable`` in lua/state.lua)."""
+        """What calls may take of it at this moment (``usable`` in lua/lots.lua)."""
         if self.frozen or self.is_over(now_ms):
             return 0
         if self.fresh_until_ms is None or self.fresh_until_ms <= now_ms:
