@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any
 
+from snapshot_restore_py import register_before_snapshot
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.ports import SourceError
 from tollkeeper_core.domain.problems import Problem, unavailable
@@ -10,9 +11,12 @@ from tollkeeper_core.function_url import Answer, problem_answer, request_of
 from tollkeeper_core.telemetry import count, flush, logger
 
 from functions.intercept.routes import route
+from functions.intercept.snapshot import import_late
 
 #: Refused above this: a check is some hundred bytes, a batch of 100 events some ten thousand.
 _BODY_BYTES_MAX = 64 * 1024
+
+register_before_snapshot(import_late)
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.lambdas.python import lambda_python
 from tests.infra.conftest import ROOT, sam
 
 CORE = ROOT / "layers" / "core"
@@ -134,9 +135,10 @@ def test_equal_sources_make_an_equal_layer(built: Path) -> None:
 def test_a_function_and_the_layer_are_all_that_it_imports(
     built: Path, layer_for_this_machine: Path, name: str, module: str
 ) -> None:
-    """No other package than those, as in Lambda: what is missing from the layer fails here."""
+    """No other package than those and Lambda's own: what is missing from the layer fails here."""
+    path = [str(built / name), str(layer_for_this_machine), str(lambda_python().packages)]
     script = (
-        f"import sys; sys.path[:0] = [{str(built / name)!r}, {str(layer_for_this_machine)!r}]\n"
+        f"import sys; sys.path[:0] = {path!r}\n"
         f"import {module} as app\n"
         f"assert app.__file__.startswith({str(built)!r}), app.__file__\n"
         "import tollkeeper_core\n"
