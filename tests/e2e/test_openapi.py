@@ -1,8 +1,5 @@
 """Every route against its document: no 5xx, no breach, no change by what is refused."""
 
-import hashlib
-import hmac
-import time
 import uuid
 import zlib
 from itertools import cycle
@@ -11,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from redis import Redis
-from requests import PreparedRequest
 from requests.auth import AuthBase
 
 from infra.local.stack import LocalStack
@@ -19,6 +15,7 @@ from infra.reference import openapi, openapi_pages, openapi_webhook
 from infra.setup.parameters import read_secrets
 from infra.setup.stripe_endpoint import EVENTS
 from tests.support.promises import QUEUE_QUIET_S, everything, hold_to, operations, when_quiet
+from tests.support.signature import Signature
 from tests.support.story import Story
 
 API = operations(openapi.document())
@@ -89,24 +86,6 @@ def test_the_pages_keep_their_promise(
         assert any(status < 400 for status in statuses), f"nothing valid was tried: {statuses}"
     if not operation[0].startswith(("/embed.", "/checkout.mjs")):
         assert any(400 <= status < 500 for status in statuses), "nothing invalid was tried"
-
-
-class Signature(AuthBase):
-    """Stripe's, of the very bytes that are sent."""
-
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
-
-    def __call__(self, request: PreparedRequest) -> PreparedRequest:
-        body = request.body or b""
-        sent = body.encode() if isinstance(body, str) else body
-        request.headers["Stripe-Signature"] = self.of(sent)
-        return request
-
-    def of(self, body: bytes) -> str:
-        now = int(time.time())
-        signed = hmac.new(self._secret.encode(), f"{now}.".encode() + body, hashlib.sha256)
-        return f"t={now},v1={signed.hexdigest()}"
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from infra.local.layout import REGION, ROOT, Settings
 from infra.local.stack import LocalStack
 from tests.support.redis_stack import redis_stack
 from tests.support.runbook import AWS, Terminal, sections
+from tests.support.signature import Signature
 from tests.support.story import Story, until
 
 STAGE = "prod"
@@ -186,10 +187,7 @@ def test_rotate_the_key_of_links(cloud: LocalStack, terminal: Terminal) -> None:
     end_functions(cloud)  # a day later all are cold
     after = until(link, bool)
     assert [httpx.get(url, timeout=30).status_code for url in (before, after)] == [200, 200]
-    value = cloud.ssm().get_parameter(
-        Name=f"/tollkeeper/{STAGE}/secrets/link_key", WithDecryption=True
-    )["Parameter"]["Value"]
-    new, _ = value.split(",")
+    new, _ = secret(cloud, f"/tollkeeper/{STAGE}/secrets/link_key").split(",")
     cloud.ssm().put_parameter(
         Name=f"/tollkeeper/{STAGE}/secrets/link_key", Value=new, Type="SecureString", Overwrite=True
     )
@@ -204,6 +202,46 @@ def a_buyer(story: Story) -> tuple[int, str]:
     story.buy(story.check("1000")["upgrade_url"], pack="starter")
     until(lambda: story.usage()["credits"], bool)
     return story.percent(), story.balance()
+
+
+def test_roll_the_webhooks_secret(cloud: LocalStack, terminal: Terminal) -> None:
+    """`<new>,<old>`, and a day later the new one alone."""
+    name = f"/tollkeeper/{STAGE}/secrets/stripe_webhook_secret"
+    old = secret(cloud, name).split(",")[0]
+    new = "whsec_" + "n" * 32
+
+    def answers() -> list[int]:
+        end_functions(cloud)  # warm ones read it again within five minutes
+        body = b'{"id": "evt_1", "type": "none.of.ours", "created": 1, "data": {"object": {}}}'
+        url = cloud.urls["stripe_webhook"]
+        until(
+            lambda: httpx.post(url, content=b"{}", timeout=30).status_code, lambda seen: seen == 400
+        )
+        headers = [{"Stripe-Signature": Signature(each).of(body)} for each in (old, new)]
+        return [httpx.post(url, content=body, headers=h, timeout=30).status_code for h in headers]
+
+    put = f"aws ssm put-parameter --overwrite --type SecureString --name {name} --value"
+    assert answers() == [200, 400]
+    terminal.type(f"{put} {new},{old}")
+    assert answers() == [200, 200]
+    terminal.type(f"{put} {new}")
+    assert answers() == [400, 200]
+    terminal.type(f"{put} {new},{old}")  # the local Stripe knows the old one only
+    assert answers() == [200, 200]
+
+
+def test_roll_stripes_key(cloud: LocalStack, terminal: Terminal, story: Story) -> None:
+    """`make deploy` takes and tries it; who buys next does so with the new one."""
+    rolled = "sk_test_" + "r" * 32
+    upgrade, *_ = BLOCKS["Deploy"]
+    terminal.type(upgrade, STRIPE_SECRET_KEY=rolled)
+    assert secret(cloud, f"/tollkeeper/{STAGE}/secrets/stripe_secret_key") == rolled
+    end_functions(cloud)
+    assert a_buyer(story)
+
+
+def secret(cloud: LocalStack, name: str) -> str:
+    return cloud.ssm().get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
 
 
 def waiting(cloud: LocalStack) -> int:
@@ -229,8 +267,9 @@ def test_back_up_and_restore(cloud: LocalStack, terminal: Terminal, story: Story
     terminal.type(rebuild)
 
     until(lambda: story.check("0.001")["decision"], lambda decision: decision == "allow")
-    assert (story.percent(), story.balance()) == before
-    assert waiting(cloud)  # for its visibility time-out
+    assert story.balance() == before[1]
+    late = story.percent() - before[0]
+    assert late == 10 or (late == 0 and waiting(cloud))  # for its visibility time-out
     terminal.type(copy)
     copied = "".join(
         path.read_text() for path in (terminal.folder / "tollkeeper-archive").rglob("*.jsonl*")

@@ -2,6 +2,7 @@
 
 `aws` is the real AWS CLI, `tollkeeper` the real program, `make` runs what the Makefile would. Three
 things stand in: what moto has not got, questions that nobody is there to answer, and the waiting.
+Each program begins anew, so that what it does not need is not imported here.
 """
 
 import os
@@ -12,11 +13,10 @@ import sys
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import boto3
-
-from infra.local.layout import REGION
-from infra.local.stack import LocalStack
+if TYPE_CHECKING:
+    from infra.local.stack import LocalStack
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
@@ -40,11 +40,13 @@ def sections() -> dict[str, list[str]]:
 class Terminal:
     """Somebody who types from the page. ``folder`` is where they stand."""
 
-    cloud: LocalStack
+    cloud: "LocalStack"
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        from infra.local.layout import REGION
+
         self.environment = {
             **os.environ,
             "PATH": f"{self._programs()}:{os.environ['PATH']}",
@@ -112,6 +114,8 @@ def aws(arguments: list[str]) -> int:
 
 def _move(source_arn: str) -> None:
     """What SQS does of a StartMessageMoveTask, which moto has not got."""
+    import boto3
+
     sqs = boto3.client("sqs")
     url = sqs.get_queue_url(QueueName=source_arn.rpartition(":")[2])["QueueUrl"]
     (source, *_) = sqs.list_dead_letter_source_queues(QueueUrl=url)["queueUrls"]
