@@ -101,14 +101,22 @@ def copy(s3: "S3Client", bucket: str, folder: Path) -> int:
     return copied
 
 
-def delete(s3: "S3Client", bucket: str, stack_name: str) -> None:
-    """Delete every version of every object, then the bucket. Raises SetupError if it is another's.
+def check_owner(s3: "S3Client", bucket: str, stack_name: str) -> None:
+    """Raise SetupError unless the bucket is the stack's, by CloudFormation's tag or by its name."""
+    owner = _tags(s3, bucket).get(_STACK_TAG)
+    named = bucket == f"{stack_name}-archivebucket" or bucket.startswith(
+        f"{stack_name}-archivebucket-"
+    )
+    if owner != stack_name and not (owner is None and named):
+        of = f"of the stack {owner}" if owner else f"no archive of {stack_name}, by its name"
+        raise SetupError(f"Nothing was changed. The bucket {bucket} is {of}: it is left alone.")
 
-    The caller has been told what this is, and has said yes.
+
+def delete(s3: "S3Client", bucket: str) -> None:
+    """Delete every version of every object, then the bucket. Raises SetupError where S3 refuses.
+
+    The caller knows whose it is, has been told what this is, and has said yes.
     """
-    owner = _tags(s3, bucket).get(_STACK_TAG, stack_name)
-    if owner != stack_name:
-        raise SetupError(f"The bucket {bucket} is of the stack {owner}: it is left alone.")
     for batch in _everything(s3, bucket):
         answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": batch, "Quiet": True})
         for failed in answer.get("Errors", ()):

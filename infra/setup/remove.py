@@ -53,6 +53,8 @@ class Removal:
         if self.found.is_empty:
             self.console.note("Nothing of it is there. Is this the account and the region?")
             return
+        if self.with_data and self.found.bucket:
+            archive_bucket.check_owner(self.s3, self.found.bucket, self.stack.name)
         self.tell_the_plan()
         self.console.confirm_by_typing(self.stack.stage, confirm)
         folder = self.ask_for_a_folder(backup)
@@ -139,7 +141,7 @@ class Removal:
         self.console.step("Archive")
         # The functions went on until a moment ago.
         self.back_up(folder)
-        archive_bucket.delete(self.s3, self.found.bucket, self.stack.name)
+        archive_bucket.delete(self.s3, self.found.bucket)
         self.console.done(f"Deleted {self.found.bucket}.")
 
     def delete_parameters(self) -> None:

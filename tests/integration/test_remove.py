@@ -14,6 +14,8 @@ from botocore.client import BaseClient
 
 from infra.local.stripe_local import LocalStripe
 from infra.setup import archive_bucket, remove
+from infra.setup.console import Console
+from infra.setup.errors import SetupError
 from infra.setup.memory import Remembered, known_stages, remember
 from infra.setup.parameters import read_configuration, write_configuration, write_secrets
 from infra.setup.stack import Stack
@@ -261,17 +263,46 @@ def test_two_buckets_that_may_be_the_archive_are_left_alone(
     s3.delete_bucket(Bucket=f"{shop.bucket}2")
 
 
-@pytest.mark.usefixtures("quick_sam")
 def test_a_bucket_of_another_stack_is_left_alone(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    before = shop.everything()
     tags = {"aws:cloudformation:stack-name": "payroll"}  # which only CloudFormation can write
     monkeypatch.setattr(archive_bucket, "_tags", lambda _s3, _bucket: tags)
 
     assert shop.run("--with-data") == 1
 
     assert "is of the stack payroll" in capsys.readouterr().err
-    assert shop.versions() == 6
+    assert shop.everything() == before
+
+
+def test_a_bucket_that_is_named_by_mistake_is_left_alone(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    s3 = boto3.client("s3", region_name=REGION)
+    photos = f"photos-{shop.stage}"
+    s3.create_bucket(Bucket=photos, CreateBucketConfiguration={"LocationConstraint": REGION})
+    s3.put_object(Bucket=photos, Key="a.jpg", Body=b"a")
+    before = shop.everything()
+
+    assert shop.run("--with-data", "--bucket", photos) == 1
+
+    assert "no archive of" in capsys.readouterr().err
+    assert shop.everything() == before
+    assert s3.get_object(Bucket=photos, Key="a.jpg")
+
+
+@pytest.mark.parametrize(("typed", "goes_on"), [("prod", True), ("", False), ("yes", False)])
+def test_a_person_types_the_name(
+    monkeypatch: pytest.MonkeyPatch, typed: str, goes_on: bool
+) -> None:
+    monkeypatch.setattr("builtins.input", lambda _prompt: typed)
+    console = Console(interactive=True)
+    if goes_on:
+        console.confirm_by_typing("prod", None)
+        return
+    with pytest.raises(SetupError, match="Nothing was changed"):
+        console.confirm_by_typing("prod", None)
 
 
 def test_what_would_be_lost_or_goes_on_is_told_before(
