@@ -17,6 +17,7 @@ from redis import Redis
 from infra.local.cloudformation import load
 from infra.local.layout import REGION, ROOT, Settings
 from infra.local.stack import LocalStack
+from tests.support.deployed import outputs_of, put_stack
 from tests.support.redis_stack import redis_stack
 from tests.support.runbook import AWS, Terminal, sections
 from tests.support.signature import Signature
@@ -38,10 +39,7 @@ def terminal(cloud: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Ter
     assert AWS.exists(), "run make setup: the AWS CLI is missing"
     terminal = Terminal(cloud, tmp_path_factory.mktemp("prod"))
     outputs = {
-        "InterceptUrl": f"{cloud.urls['intercept']}/",
-        "StripeWebhookUrl": cloud.urls["stripe_webhook"],
-        "UpgradePageUrl": f"{cloud.urls['upgrade_page']}/",
-        "SyncConfigFunctionName": "SyncConfigFunction",
+        **outputs_of(cloud),
         "UsageQueueUrl": cloud.queue_url("UsageQueue"),
         "UsageDeadLetterQueueUrl": cloud.queue_url("UsageDeadLetterQueue"),
         "TopUpDeadLetterQueueUrl": cloud.queue_url("TopUpDeadLetterQueue"),
@@ -51,13 +49,7 @@ def terminal(cloud: LocalStack, tmp_path_factory: pytest.TempPathFactory) -> Ter
         "Version": "0.1.0",
     }
     assert set(outputs) == set(load(ROOT / "template.yaml")["Outputs"])
-    template = {
-        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    client(cloud, "cloudformation").create_stack(
-        StackName=f"tollkeeper-{STAGE}", TemplateBody=json.dumps(template)
-    )
+    put_stack(client(cloud, "cloudformation"), STAGE, outputs)
     return terminal
 
 

@@ -1,6 +1,5 @@
 """`make remove`: a stage out of an account, whatever is cut off, and never by a slip."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -20,6 +19,7 @@ from infra.setup.memory import Remembered, known_stages, remember
 from infra.setup.parameters import read_configuration, write_configuration, write_secrets
 from infra.setup.stack import Stack
 from infra.setup.stripe_endpoint import register_webhook
+from tests.support.deployed import put_stack
 from tests.support.stage import REGION, moto_server
 from tests.support.stripe_local import buy, client_of
 
@@ -144,16 +144,9 @@ def deploy(shop: Shop) -> None:
     }
     outputs = {"StripeWebhookUrl": shop.url, "ArchiveBucketName": {"Ref": "ArchiveBucket"}}
     outputs |= {output: {"Ref": queue} for output, queue in queues.items()}
-    template = {
-        "Resources": {
-            "ArchiveBucket": bucket,
-            **{queue: {"Type": "AWS::SQS::Queue"} for queue in queues.values()},
-        },
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    boto3.client("cloudformation", region_name=REGION).create_stack(
-        StackName=f"tollkeeper-{shop.stage}", TemplateBody=json.dumps(template)
-    )
+    resources = {queue: {"Type": "AWS::SQS::Queue"} for queue in queues.values()}
+    cloudformation = boto3.client("cloudformation", region_name=REGION)
+    put_stack(cloudformation, shop.stage, outputs, {"ArchiveBucket": bucket, **resources})
     boto3.client("s3", region_name=REGION).put_bucket_versioning(  # which moto's stacks leave out
         Bucket=shop.bucket, VersioningConfiguration={"Status": "Enabled"}
     )

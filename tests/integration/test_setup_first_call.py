@@ -23,6 +23,7 @@ from infra.setup.errors import SetupError
 from infra.setup.first_call import USER_ID, first_call
 from infra.setup.keys import new_api_key
 from infra.setup.parameters import read_secrets, write_secrets
+from tests.support.deployed import outputs_of, put_stack
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
@@ -60,24 +61,9 @@ def account(cloud: LocalStack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(setup, "ROOT", tmp_path)
-    deploy(cloud)
+    cloudformation = boto3.client("cloudformation", region_name=REGION)
+    put_stack(cloudformation, STAGE, outputs_of(cloud))
     return ssm
-
-
-def deploy(cloud: LocalStack) -> None:
-    outputs = {
-        "InterceptUrl": f"{cloud.urls['intercept']}/",
-        "StripeWebhookUrl": f"{cloud.urls['stripe_webhook']}/",
-        "UpgradePageUrl": f"{cloud.urls['upgrade_page']}/",
-        "SyncConfigFunctionName": "SyncConfigFunction",
-    }
-    template = {
-        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    boto3.client("cloudformation", region_name=REGION).create_stack(
-        StackName=f"tollkeeper-{STAGE}", TemplateBody=json.dumps(template)
-    )
 
 
 def test_an_empty_account_meters_its_first_call(

@@ -15,6 +15,7 @@ from infra.setup import __main__ as setup
 from infra.setup.errors import SetupError
 from infra.setup.stack import Stack
 from infra.setup.upgrade import changes
+from tests.support.deployed import outputs_of, put_stack
 
 if TYPE_CHECKING:
     from types_boto3_ssm import SSMClient
@@ -95,21 +96,9 @@ def ssm(cloud: LocalStack, monkeypatch: pytest.MonkeyPatch) -> "SSMClient":
 
 def deployed(cloud: LocalStack, root: Path, version: str | None) -> None:
     """The stack as CloudFormation knows it."""
-    outputs = {
-        "InterceptUrl": f"{cloud.urls['intercept']}/",
-        "StripeWebhookUrl": f"{cloud.urls['stripe_webhook']}/",
-        "UpgradePageUrl": f"{cloud.urls['upgrade_page']}/",
-        "SyncConfigFunctionName": "SyncConfigFunction",
-        **({"Version": version} if version else {}),
-    }
-    template = {
-        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
-        "Outputs": {name: {"Value": value} for name, value in outputs.items()},
-    }
-    (root / "template.json").write_text(json.dumps(template))
+    outputs = {**outputs_of(cloud), **({"Version": version} if version else {})}
     cloudformation = boto3.client("cloudformation", region_name=REGION)
-    cloudformation.delete_stack(StackName=f"tollkeeper-{STAGE}")
-    cloudformation.create_stack(StackName=f"tollkeeper-{STAGE}", TemplateBody=json.dumps(template))
+    (root / "template.json").write_text(put_stack(cloudformation, STAGE, outputs))
 
 
 def asked(root: Path) -> list[list[str]]:
