@@ -5,11 +5,12 @@ docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html
 
 import base64
 import binascii
-import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import unquote
+
+from pydantic_core import to_json
 
 from tollkeeper_core.domain.problems import CONTENT_TYPE, Problem, too_large
 
@@ -58,7 +59,7 @@ def json_answer(
             "X-Content-Type-Options": "nosniff",
             **(headers or {}),
         },
-        "body": json.dumps(body, separators=(",", ":"), ensure_ascii=False),
+        "body": to_json(body).decode(),
         "isBase64Encoded": False,
     }
 

@@ -67,7 +67,7 @@ def standing_of(fields: dict[str, str]) -> Standing:
     return Standing(
         tier=fields["tier"],
         limits={w: WindowLimit(int(t[1:]), t[0] == "h") for w, t in limits if t != "-"},
-        counters={w: Counters(*(int(n) for n in text.split(" "))) for w, text in counters},
+        counters={w: Counters(*map(int, text.split(" "))) for w, text in counters},
         lots=tuple(lot_of(text) for text in fields["lots"].split(";") if text),
         held_credits_nano=int(fields["held"]),
         anchor_day=int(fields.get("anchor", 0)),  # kept answers of before have none

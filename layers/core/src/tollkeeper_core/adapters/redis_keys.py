@@ -28,6 +28,7 @@ key                            type       what, and its life
 Encoding takes braces and colons out of ids, so no two names can run together.
 """
 
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 CONFIG = "tk:config"
@@ -68,6 +69,7 @@ def _name(part: str) -> str:
     return quote(part, safe="@")
 
 
+@lru_cache(maxsize=1024)  # a check names three of a user's keys
 def user(user_id: str) -> str:
     """The user's state, and the stem of all their keys."""
     return f"tk:{{{_name(user_id)}}}"

@@ -65,7 +65,9 @@ class Periods:
 
     def of(self, window: Window) -> Period:
         """The period of one window."""
-        return {Window.DAILY: self.daily, Window.WEEKLY: self.weekly}.get(window, self.monthly)
+        if window is Window.DAILY:
+            return self.daily
+        return self.weekly if window is Window.WEEKLY else self.monthly
 
     @property
     def ids(self) -> tuple[str, str, str]:
@@ -142,6 +144,7 @@ def _midnight_ms(zone: ZoneInfo, day: date) -> int:
     return int(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * 1000
 
 
+@lru_cache(maxsize=256)  # of a check's four times three are the same all day
 def rfc3339(at_ms: int) -> str:
     """Epoch milliseconds -> ``2026-11-25T00:00:00Z`` (milliseconds only where there are any)."""
     at = datetime.fromtimestamp(at_ms // 1000, UTC)
