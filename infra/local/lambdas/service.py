@@ -62,16 +62,22 @@ class _Service:
         self._options = options
         self._sockets: list[socket.socket] = []
         self._pool_at: dict[int, Pool] = {}
+        # Before the pools, which take any ports: theirs must not be one of these.
+        invoke_port = self._listen(options.port)
+        url_ports = {
+            function.logical_id: self._listen(options.url_ports[function.logical_id])
+            for function in stack.functions
+            if function.url is not None
+        }
         self._pools = {f.logical_id: self._pool(f) for f in stack.functions}
         pools = list(self._pools.values())
         self._bus = EventBus(pools, options.region, partial(_emit, "events"))
         self._handlers: dict[int, Handler] = {}
-        self._handlers[self._listen(options.port)] = InvokeApi(self._find, self._warm, self._bus)
+        self._handlers[invoke_port] = InvokeApi(self._find, self._warm, self._bus)
         for pool in pools:
             function = pool.function
             if function.url is not None:
-                port = self._listen(options.url_ports[function.logical_id])
-                self._handlers[port] = FunctionUrlFront(
+                self._handlers[url_ports[function.logical_id]] = FunctionUrlFront(
                     pool, function.url, partial(_emit, short_name(function.logical_id))
                 )
 
@@ -148,7 +154,10 @@ class _Service:
     def _listen(self, port: int) -> int:
         # Named as TCP, or asyncio leaves Nagle's algorithm on and every answer takes 40 ms more.
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if port:
+            # One with connections in TIME_WAIT is free. For any port this would be one too many:
+            # Linux gives out again what such a socket holds and does not listen on yet.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((HOST, port))
         self._sockets.append(listener)
         bound: int = listener.getsockname()[1]
