@@ -257,4 +257,16 @@ ROUNDING_AND_CALENDAR = (
     ),
 )
 
-SERVICE_MUTANTS = (*ARCHIVE, *CONSUMER, *RECORD, *ROUNDING_AND_CALENDAR)
+_AUTHENTICATE = ("tests/unit/test_authenticate.py",)
+EMPTIED = (
+    Mutant(
+        name="emptied-redis-turns-usage-away",
+        harm="Usage is answered with 503 for as long as a rebuild takes, and may be lost.",
+        file=f"{_SERVICES}/authenticate.py",
+        find="as nothing:\n        try:\n            in_hand",
+        replace="as nothing:\n        try:\n            raise nothing\n            in_hand",
+        tests=_AUTHENTICATE,
+    ),
+)
+
+SERVICE_MUTANTS = (*ARCHIVE, *EMPTIED, *CONSUMER, *RECORD, *ROUNDING_AND_CALENDAR)

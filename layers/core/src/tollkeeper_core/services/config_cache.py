@@ -57,7 +57,7 @@ class ConfigCache(Generic[C]):
     def current(self, age_ms_max: int | None = None) -> InHand[C]:
         """What is in hand, read again when older than ``age_ms_max``.
 
-        Raises LedgerUnavailableError and UnpublishedError (503) where nothing is in hand.
+        Raises LedgerUnavailableError where nothing is in hand, and UnpublishedError (503).
         """
         found = self._in_hand
         if found is None:
@@ -65,7 +65,7 @@ class ConfigCache(Generic[C]):
         if age_ms_max is not None and self.clock() - found.read_ms > age_ms_max:
             try:
                 return self.reload()
-            except (LedgerUnavailableError, UnpublishedError):
+            except LedgerUnavailableError:
                 return found
         return found
 
