@@ -19,7 +19,7 @@ from infra.local.layout import REGION, ROOT, Settings
 from infra.local.stack import LocalStack
 from tests.support.deployed import outputs_of, put_stack
 from tests.support.redis_stack import redis_stack
-from tests.support.runbook import AWS, Terminal, sections
+from tests.support.runbook import AWS, Terminal, commands_of, sections
 from tests.support.signature import Signature
 from tests.support.story import Story, until
 
@@ -110,6 +110,23 @@ def test_raise_a_limit(terminal: Terminal, story: Story) -> None:
     terminal.type(put)
     until(lambda: story.check("0.07")["decision"], lambda decision: decision == "allow")
     assert '"published"' in terminal.type(invoke)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/experiments.md"])
+def test_what_other_pages_put_is_published(
+    cloud: LocalStack, terminal: Terminal, page: str
+) -> None:
+    (_, invoke) = BLOCKS["Raise a limit"]
+    (put,) = commands_of(ROOT / page)
+    terminal.type(put)
+    assert json.loads(terminal.type(invoke).partition("}")[0] + "}").keys() == {"published"}
+    cloud.ssm().delete_parameters(Names=[f"/tollkeeper/{STAGE}/experiment"])
+
+
+def test_no_page_with_commands_is_forgotten() -> None:
+    pages = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    found = {str(page.relative_to(ROOT)) for page in pages if commands_of(page)}
+    assert found == {"README.md", "docs/experiments.md", "docs/operations.md"}
 
 
 def test_alarms(cloud: LocalStack, terminal: Terminal) -> None:

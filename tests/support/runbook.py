@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "operations.md"
 AWS = ROOT / ".venv-aws" / "bin" / "aws"
-_BLOCK = re.compile(r"^( *)```\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+#: (language, text): those without a language are commands.
+_BLOCK = re.compile(r"^ *```(\w*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _SECTION = re.compile(r"^## (.+)$", re.MULTILINE)
 #: Of version 2 alone, or not in moto: the real CLI judges the options, the rest is done beside it.
 _WITHOUT_SERVER = {"start-message-move-task", "list-message-move-tasks"}
@@ -30,10 +31,16 @@ _WITHOUT_SERVER = {"start-message-move-task", "list-message-move-tasks"}
 def sections() -> dict[str, list[str]]:
     """Heading -> its blocks of commands. "" is what stands before the first."""
     parts = ["", *_SECTION.split(PAGE.read_text("utf-8"))]
-    return {
-        heading: [textwrap.dedent(body) for _, body in _BLOCK.findall(text)]
-        for heading, text in zip(parts[::2], parts[1::2], strict=True)
-    }
+    return {heading: _commands(text) for heading, text in zip(parts[::2], parts[1::2], strict=True)}
+
+
+def commands_of(page: Path) -> list[str]:
+    """The blocks of another page that begin with the AWS CLI."""
+    return [block for block in _commands(page.read_text("utf-8")) if block.startswith("aws ")]
+
+
+def _commands(text: str) -> list[str]:
+    return [textwrap.dedent(body) for language, body in _BLOCK.findall(text) if not language]
 
 
 @dataclass
