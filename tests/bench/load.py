@@ -23,6 +23,7 @@ from rich.console import Console
 from tollkeeper import BlockedError, Tollkeeper
 
 from infra.local.built import build_for_this_machine
+from infra.local.lambdas.python import lambda_python
 from infra.local.layout import Settings
 from infra.local.stack import LocalStack
 from tests.bench.curves import Curve, svg
@@ -185,13 +186,18 @@ def _processes(task_root: Path) -> Iterator[int]:
             continue
 
 
-def measure_import(rounds: int, rng: Random) -> Iterator[Finding]:
-    """Of the function's module, in processes of their own.
+def measure_import(built: Path, rounds: int, rng: Random) -> Iterator[Finding]:
+    """Of the function's module as it was built, in processes that have what Lambda has.
 
     `import pydantic` alone is lazy, and loads nothing of what a model needs: hence two yardsticks.
     """
     codes = {"handler": HANDLER, "parts": PARTS, "model": f"{PARTS}; {A_MODEL}"}
-    costs = race({name: importing(code) for name, code in codes.items()}, rounds, rng)
+    python = lambda_python()
+    folders = (built / "InterceptFunction", built / "CoreLayer" / "python", python.packages)
+    path = f"import sys; sys.path[:0] = {[str(folder) for folder in folders]!r}; "
+    run = (python.executable, "-I", "-S")
+    turns = {name: importing(code, *run, before=path) for name, code in codes.items()}
+    costs = race(turns, rounds, rng)
     handler = milliseconds(wall(costs["handler"]))
     parts = "upstash_redis, pydantic and Powertools' Logger"
     for name, what, target in (
@@ -245,13 +251,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 settling = measure_settling(by_url, direct, amount.samples)
                 blocking = measure_blocking(by_url, amount.samples, rng)
             cold = measure_cold(stack, built, amount.samples)
+        imports = list(measure_import(built.parent, 2 * amount.samples, rng))
     findings = [
         Finding("Settling", "from the queue to the user's standing", settling, "ms",
                 "of which the queue's batching window is a second"),
         Finding("Starting", "cold start of the built function, to the first answered check", cold,
                 "ms", "no snapshot, no byte code: Lambda's SnapStart resumes past the imports"),
         blocking,
-        *measure_import(amount.samples, rng),
+        *imports,
     ]  # fmt: skip
     lines = table(levels, amount)
     console.print("\n".join(lines), highlight=False)

@@ -120,17 +120,21 @@ def measure_import(rounds: int, rng: Random) -> Iterator[Finding]:
     yield Finding(IMPORT, what, ratio, "×", times, IMPORT_TARGET)
 
 
-def importing(code: str) -> Turn:
-    """What code that imports takes in a process that has imported nothing yet.
+def importing(code: str, *run: str | Path, before: str = "") -> Turn:
+    """What code that imports takes of the processor in a process that has imported nothing yet: it
+    waits for nothing, and whoever else runs disturbs the clock on the wall.
 
-    With byte code of the round before, as it is wherever something is installed.
+    With byte code of the round before, as it is wherever something is installed. ``run``: which
+    Python, this one where it is not given; ``before``: what it does first, which is not counted.
     """
-    timed = f"from time import perf_counter_ns as t; b = t(); {code}; print((t() - b) / 1e3)"
+    clock = "from time import process_time_ns as t"
+    timed = f"{before}{clock}; b = t(); {code}; print((t() - b) / 1e3)"
+    command = [*(run or (sys.executable,)), "-c", timed]
+    env = {name: value for name, value in os.environ.items() if name != _WRITES_NO_BYTE_CODE}
 
     def turn() -> Cost:
-        run = [sys.executable, "-c", timed]
-        env = {name: value for name, value in os.environ.items() if name != _WRITES_NO_BYTE_CODE}
-        return Cost(float(subprocess.run(run, check=True, capture_output=True, env=env).stdout), 0)
+        done = subprocess.run(command, check=True, capture_output=True, env=env)
+        return Cost(float(done.stdout), 0)
 
     return turn
 

@@ -232,6 +232,22 @@ ROUNDING_AND_CALENDAR = (
         tests=(PERIODS,),
     ),
     Mutant(
+        name="outage-for-all",
+        harm="A tier that is to be closed while Redis is away is open to everybody.",
+        file=f"{_DOMAIN}/rules.py",
+        find='tier["outage"] == "block"',
+        replace="False",
+        tests=("tests/unit/test_rules.py",),
+    ),
+    Mutant(
+        name="check-with-a-slip",
+        harm="`amout_usd` passes as a check without an amount: almost nothing is held.",
+        file=f"{_DOMAIN}/check_request.py",
+        find='extra_behavior="forbid"',
+        replace='extra_behavior="ignore"',
+        tests=("tests/unit/test_check_request.py",),
+    ),
+    Mutant(
         name="answer-of-another-request",
         harm="A server that answers twice has the next check read another's answer.",
         file="tollkeeper_core/adapters/http1.py",

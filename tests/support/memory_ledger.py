@@ -188,8 +188,8 @@ class MemoryLedger:
             if g.user_id == user_id
         )
         counters = {
-            p.window: Counters(*[used.get(p.window, 0)] * 2, calls=self.calls.get(user_id, 0))
-            for p in periods
+            window: Counters(*[used.get(window, 0)] * 2, calls=self.calls.get(user_id, 0))
+            for window in Window
         }
         days = [
             s.anchor_day

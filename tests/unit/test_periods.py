@@ -3,7 +3,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tollkeeper_core.domain.periods import Calendar, cutoffs, periods_at, rfc3339
+from tollkeeper_core.domain.periods import Calendar, Window, cutoffs, periods_at, rfc3339
 
 
 def ms(text: str) -> int:
@@ -13,7 +13,7 @@ def ms(text: str) -> int:
 def test_ids_and_resets_in_utc() -> None:
     p = periods_at(Calendar(), ms("2026-11-25T12:00:00+00:00"))
     assert p.ids == ("d:2026-11-25", "w:2026-11-23", "m:2026-11")
-    assert [rfc3339(x.resets_ms) for x in p] == [
+    assert [rfc3339(x.resets_ms) for x in map(p.of, Window)] == [
         "2026-11-26T00:00:00Z",
         "2026-11-30T00:00:00Z",
         "2026-12-01T00:00:00Z",
@@ -88,7 +88,7 @@ def test_an_instant_lies_in_its_periods_and_the_next_begins_where_one_ends(
     zone: str, week_start: int, at_ms: int
 ) -> None:
     calendar = Calendar(zone, week_start)
-    for period in periods_at(calendar, at_ms):
+    for period in map(periods_at(calendar, at_ms).of, Window):
         assert period.starts_ms <= at_ms < period.resets_ms
         following = periods_at(calendar, period.resets_ms).of(period.window)
         assert following.id > period.id

@@ -6,8 +6,6 @@ itself: there is no reset job that could run late, twice or not at all.
 """
 
 from calendar import monthrange
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
@@ -46,8 +44,7 @@ class Period(NamedTuple):
     resets_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class Periods:
+class Periods(NamedTuple):
     """The day, week and month that hold one instant.
 
     ``around``: what a script needs to find the days of a month that begins on a billing day: the
@@ -59,9 +56,6 @@ class Periods:
     weekly: Period
     monthly: Period
     around: str = ""
-
-    def __iter__(self) -> Iterator[Period]:
-        return iter((self.daily, self.weekly, self.monthly))
 
     def of(self, window: Window) -> Period:
         """The period of one window."""
@@ -115,7 +109,7 @@ def _periods_of(calendar: Calendar, today: date, anchor_day: int) -> Periods:
     if not anchor_day:
         return periods
     begins, ends = _billing_month(today, first, next_month, anchor_day)
-    return replace(periods, monthly=period(Window.MONTHLY, begins.isoformat(), begins, ends))
+    return periods._replace(monthly=period(Window.MONTHLY, begins.isoformat(), begins, ends))
 
 
 def _around(first: date, next_month: date, today: date) -> str:
