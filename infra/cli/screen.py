@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.progress import Progress as RichProgress
 from rich.table import Table
 from rich.text import Text
-from tollkeeper_core.domain.fold import Difference
+from tollkeeper_core.domain.differences import Difference
 from tollkeeper_core.domain.record import Progress, RecordError
 
 _STEPS = {

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.domain.billing import BillingError
-from tollkeeper_core.domain.fold import UserFold, differences, sets_of
+from tollkeeper_core.domain.differences import differences
+from tollkeeper_core.domain.fold import UserFold, sets_of
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.problems import Problem
 from tollkeeper_core.domain.top_ups import Close, Mandate, Outcome

@@ -13,7 +13,6 @@ import pytest
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.ledger import (
     LedgerUnavailableError,
     NothingPublishedError,
@@ -34,6 +33,7 @@ from tollkeeper_core.domain.postings import (
     settlement_postings,
     subscription_postings,
 )
+from tollkeeper_core.domain.user_state import UserState
 from tollkeeper_core.services.sync_config import ConfigError, EmptiedStoreError
 
 from infra.cli.commands import clock

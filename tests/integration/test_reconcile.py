@@ -18,11 +18,11 @@ from tollkeeper_core.adapters.stripe_lists import StripeLists
 from tollkeeper_core.adapters.stripe_reads import StripeReads
 from tollkeeper_core.domain.announcements import AnnouncementError
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.funnel import Step, StepKind
 from tollkeeper_core.domain.ledger import LedgerUnavailableError
 from tollkeeper_core.domain.periods import rfc3339
 from tollkeeper_core.domain.purchases import PurchaseLookupError
+from tollkeeper_core.domain.user_state import UserState
 from tollkeeper_core.services.book_money import Booked, BookMoney
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.reconcile import Gathered, Reconciled, build_reconcile

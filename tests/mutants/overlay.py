@@ -48,7 +48,7 @@ CALLS = (
     Mutant(
         name="lost-count-of-calls-accepted",
         harm="Verify does not see that a period's calls are counted wrong.",
-        file="tollkeeper_core/domain/fold.py",
+        file="tollkeeper_core/domain/differences.py",
         find="name: each if spent.get(name, each).counts_calls else replace(each, calls=0)",
         replace="name: replace(each, calls=spent.get(name, each).calls)",
         tests=(_FOLD,),

@@ -12,7 +12,7 @@ from tollkeeper_core.adapters.redis_admin import RedisAdmin
 from tollkeeper_core.adapters.redis_http import LeanRedis
 from tollkeeper_core.adapters.workbench import open_workbench
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.fold import Difference
+from tollkeeper_core.domain.differences import Difference
 from tollkeeper_core.domain.record import Progress
 from tollkeeper_core.services.rebuild import Rebuild, Rebuilt
 from tollkeeper_core.services.sync_config import SyncConfig

@@ -3,20 +3,8 @@
 import itertools
 
 import pytest
-from tollkeeper_core.domain.fold import (
-    Difference,
-    InEffect,
-    Spent,
-    Subscription,
-    UserFold,
-    UserState,
-    Word,
-    burn_order,
-    differences,
-    sets_of,
-    settlement_of,
-    unbalanced,
-)
+from tollkeeper_core.domain.differences import Difference, differences
+from tollkeeper_core.domain.fold import UserFold, burn_order, sets_of, settlement_of, unbalanced
 from tollkeeper_core.domain.ledger import Lot
 from tollkeeper_core.domain.movements import Claimed, Granted, Hold, Settlement, SubscriptionState
 from tollkeeper_core.domain.periods import cutoffs
@@ -28,6 +16,7 @@ from tollkeeper_core.domain.postings import (
     settlement_postings,
     subscription_postings,
 )
+from tollkeeper_core.domain.user_state import InEffect, Spent, Subscription, UserState, Word
 
 NOW_MS = 1_795_600_000_000  # 2026-11-25
 DAY_MS = 86_400_000

@@ -18,11 +18,11 @@ from tollkeeper_core.adapters.redis_texts import (
 )
 from tollkeeper_core.adapters.scripts import script
 from tollkeeper_core.domain.books import Entry
-from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.domain.transactions import Movement
+from tollkeeper_core.domain.user_state import UserState
 
 #: Keys that one SCAN looks at, about; what it finds is deleted by one DEL.
 _SCAN_COUNT = 500

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from tollkeeper_core.adapters import redis_keys as keys
 from tollkeeper_core.adapters.redis_answers import lot_of
 from tollkeeper_core.adapters.redis_purchases import claimed_of, granted_of, top_up_of
-from tollkeeper_core.domain.fold import InEffect, Spent, Subscription, UserState, Word
 from tollkeeper_core.domain.ledger import Lot
 from tollkeeper_core.domain.movements import Claimed, FirstPayment, Granted, Hold, Settlement
 from tollkeeper_core.domain.top_ups import SENT, Mandate
+from tollkeeper_core.domain.user_state import InEffect, Spent, Subscription, UserState, Word
 
 # -- from a state to the texts that the scripts keep -----------------------------------------------
 

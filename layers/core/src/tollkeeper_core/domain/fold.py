@@ -6,126 +6,17 @@ subscription), what decides is in the set itself, so that any order gives the sa
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Any
 
 from tollkeeper_core.domain.books import Entry, EntryKind, entry_of
 from tollkeeper_core.domain.ledger import Lot
 from tollkeeper_core.domain.movements import Cause, Claimed, FirstPayment, Granted, Hold, Settlement
+from tollkeeper_core.domain.periods import is_old
 from tollkeeper_core.domain.postings import EXPIRED_SET, Posting
 from tollkeeper_core.domain.transactions import utc_month
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What is settled in one period: by the allowance, in all, and of how many calls."""
-
-    allowance_nano: int = 0
-    total_nano: int = 0
-    calls: int = 0
-
-    @property
-    def counts_calls(self) -> bool:
-        """Redis does not count the calls of a period that it began before it counted any."""
-        return self.calls > 0 or self.total_nano == 0
-
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """The newest word on one subscription. ``version``: event's epoch seconds, kind (2: ended)."""
-
-    version: tuple[int, int]
-    until_ms: int
-    tier: str
-    plan: str
-    anchor_day: int = 0
-    next_plan: str = ""
-
-    @property
-    def ended(self) -> bool:
-        """Over for good: Stripe never revives one."""
-        return self.version[1] == 2
-
-    def counts_over(self, other: "Subscription") -> bool:
-        """The order of lua/subscribe.lua."""
-        if self.ended or other.ended:
-            return self.ended and (not other.ended or self._order > other._order)
-        return self._order > other._order
-
-    @property
-    def _order(self) -> tuple[int, int, int, str, str, int, str]:
-        what = (self.tier, self.plan, self.anchor_day, self.next_plan)
-        return (*self.version, self.until_ms, *what)
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Word:
-    """The newest on one claim; of two the larger counts, in the order of lua/claim.lua."""
-
-    version: tuple[int, int]
-    taken_minor: int
-    hold: Hold
-
-
-@dataclass(frozen=True, slots=True)
-class InEffect:
-    """What all claims on a purchase have taken: of what was paid, and of the credits."""
-
-    taken_minor: int = 0
-    revoked_nano: int = 0
-
-
-@dataclass(slots=True)
-class UserState:
-    """Everything that lives on about a user, without what is under way.
-
-    ``spent``: by period id. ``lots``: in burn order, those with something left. ``purchases`` by
-    id; ``claims`` by purchase, which may come later, and claim; ``in_effect`` by purchase;
-    ``claimed``: what each word did, by purchase and word. ``settled_ms``: the last settlement or 0.
-    ``customer_id``: who they are at the payment provider. ``months``: until when a billing day
-    counts (SubscriptionState), by day. ``top_up``: see top_ups.TopUp. ``unused``: purchases with a
-    cause of which no call has used anything, and that have not lapsed. ``first_payments``: by
-    prompt.
-    """
-
-    user_id: str
-    spent: dict[str, Spent] = field(default_factory=dict)
-    lots: tuple[Lot, ...] = ()
-    owed_nano: int = 0
-    said_tier: str = ""
-    settled_ms: int = 0
-    purchases: dict[str, Granted] = field(default_factory=dict)
-    claims: dict[str, dict[str, Word]] = field(default_factory=dict)
-    in_effect: dict[str, InEffect] = field(default_factory=dict)
-    claimed: dict[tuple[str, str], Claimed] = field(default_factory=dict)
-    subscriptions: dict[str, Subscription] = field(default_factory=dict)
-    customer_id: str | None = None
-    months: dict[int, int] = field(default_factory=dict)
-    top_up: Mapping[str, str] | None = None
-    unused: set[str] = field(default_factory=set)
-    first_payments: dict[str, FirstPayment] = field(default_factory=dict)
-
-    @property
-    def bought(self) -> bool:
-        """A buyer is never forgotten for being away."""
-        return bool(self.purchases or self.subscriptions or self.first_payments)
-
-    @property
-    def empty(self) -> bool:
-        """Nothing that a rebuild would have to write."""
-        spent = any(each != Spent() for each in self.spent.values())
-        return not (spent or self.bought or self.claims or self.owed_nano)
-
-    def is_frozen(self, purchase: Granted) -> bool:
-        """Whether nothing of it may be used: see Hold, and Granted.claimed."""
-        words = self.claims.get(purchase.purchase_id, {}).values()
-        holds = {word.hold for word in words}
-        taken = sum(word.taken_minor for word in words)
-        whole = 0 < purchase.paid_minor <= taken
-        warned = Hold.WARNING in holds and Hold.RELEASED not in holds and not whole
-        waiting = bool(words) and purchase.purchase_id not in self.in_effect
-        return waiting or warned or Hold.OPEN in holds
+from tollkeeper_core.domain.user_state import InEffect, Spent, Subscription, UserState, Word
 
 
 def sets_of(postings: Iterable[Posting]) -> Iterator[list[Posting]]:
@@ -252,7 +143,7 @@ class UserFold:
             self._state.owed_nano -= line.amount
         elif kind in ("usage", "allowance"):
             for period in line.period_ids:
-                if not _old(period, self.cutoffs):
+                if not is_old(period, self.cutoffs):
                     self._spend(period, kind, line.amount)
 
     def _spend(self, period: str, kind: str, amount: int) -> None:
@@ -308,57 +199,6 @@ class UserFold:
             state.in_effect[c.purchase_id] = InEffect(
                 so_far.taken_minor + c.refunded_minor, so_far.revoked_nano + c.revoked_nano
             )
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One thing on which the live state and the archive do not agree, as text."""
-
-    user_id: str
-    what: str
-    live: str
-    archive: str
-
-
-def differences(
-    live: UserState, archive: UserState, cutoffs: tuple[str, str, str]
-) -> Iterator[Difference]:
-    """Every one, for one user. Periods before ``cutoffs`` count on neither side."""
-
-    def compare(
-        kind: str, mine: Mapping[Any, Any], theirs: Mapping[Any, Any], none: object
-    ) -> Iterator[Difference]:
-        for name in sorted(mine.keys() | theirs.keys(), key=str):
-            ours, its = mine.get(name, none), theirs.get(name, none)
-            if ours != its:
-                yield Difference(live.user_id, f"{kind} {_named(name)}", _said(ours), _said(its))
-
-    spent = {name: each for name, each in live.spent.items() if not _old(name, cutoffs)}
-    recorded_spent = {
-        name: each if spent.get(name, each).counts_calls else replace(each, calls=0)
-        for name, each in archive.spent.items()
-    }
-    yield from compare("spent in", spent, recorded_spent, Spent())
-    yield from compare("lot", _by_id(live.lots), _by_id(archive.lots), None)
-    order, recorded = [lot.id for lot in live.lots], [lot.id for lot in archive.lots]
-    if order != recorded and sorted(order) == sorted(recorded):
-        yield Difference(live.user_id, "burn order", " ".join(order), " ".join(recorded))
-    yield from compare("owed", {"usd": live.owed_nano}, {"usd": archive.owed_nano}, 0)
-    yield from compare("purchase", live.purchases, archive.purchases, None)
-    yield from compare("claims on", live.claims, archive.claims, None)
-    yield from compare("claims in effect on", live.in_effect, archive.in_effect, InEffect())
-    yield from compare("claim", live.claimed, archive.claimed, None)
-    unused = [dict.fromkeys(each.unused, "not used yet") for each in (live, archive)]
-    yield from compare("purchase", unused[0], unused[1], "used")
-    yield from compare("first paid", live.first_payments, archive.first_payments, None)
-    subscriptions = (_in_force(live.subscriptions), _in_force(archive.subscriptions))
-    yield from compare("subscription", *subscriptions, None)
-    yield from compare("month of billing day", live.months, archive.months, 0)
-    top_ups = ({"topup": live.top_up or {}}, {"topup": archive.top_up or {}})
-    yield from compare("automatic", *top_ups, {})
-    if archive.customer_id and not live.customer_id:
-        # Another one is no mistake: it came in place of one that is gone, and has bought nothing.
-        yield Difference(live.user_id, "customer", "none", archive.customer_id)
 
 
 def burn_order(lot: Lot) -> tuple[bool, int, int, str]:
@@ -444,31 +284,3 @@ def _lot(g: Granted, remaining_nano: int, *, frozen: bool) -> Lot:
         fresh_until_ms=g.fresh_until_ms,
         fresh_nano=g.fresh_nano,
     )
-
-
-def _old(period: str, cutoffs: tuple[str, str, str]) -> bool:
-    return any(period[0] == cutoff[0] and period < cutoff for cutoff in cutoffs)
-
-
-def _by_id(lots: Iterable[Lot]) -> dict[str, Lot]:
-    return {lot.id: lot for lot in lots}
-
-
-def _in_force(subscriptions: Mapping[str, Subscription]) -> dict[str, Subscription | str]:
-    """Ended is ended, whichever of several words of it came first."""
-    return {name: "ended" if s.ended else s for name, s in subscriptions.items()}
-
-
-def _named(name: object) -> str:
-    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
-
-
-def _said(value: Any) -> str:
-    """``allowance_nano 20, total_nano 50``: its fields, but whose it is."""
-    if value is None or isinstance(value, str | int):
-        return "none" if value is None else str(value)
-    if isinstance(value, dict):
-        return "; ".join(f"{name}: {_said(each)}" for name, each in sorted(value.items()))
-    names = getattr(value, "_fields", None) or [field.name for field in fields(value)]
-    names = [name for name in names if name not in ("user_id", "id", "replayed")]
-    return ", ".join(f"{name} {getattr(value, name)}" for name in names)

@@ -160,6 +160,11 @@ def cutoffs(now_ms: int) -> tuple[str, str, str]:
     return _cutoffs_on(now_ms // 86_400_000)
 
 
+def is_old(period_id: str, cutoffs: tuple[str, str, str]) -> bool:
+    """Whether a day, week or month lies before its own of these."""
+    return any(period_id[0] == first[0] and period_id < first for first in cutoffs)
+
+
 @lru_cache(maxsize=8)
 def _cutoffs_on(day_number: int) -> tuple[str, str, str]:
     """Of a UTC day, counted from 1970: each check of it asks."""

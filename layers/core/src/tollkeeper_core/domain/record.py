@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tollkeeper_core.domain.books import Entry
-from tollkeeper_core.domain.fold import UserState
 from tollkeeper_core.domain.forgetting import Forgetting
 from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.ports import Archive
 from tollkeeper_core.domain.postings import Posting
 from tollkeeper_core.domain.transactions import Movement
+from tollkeeper_core.domain.user_state import UserState
 
 
 class Progress(Protocol):

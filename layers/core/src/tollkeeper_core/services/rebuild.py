@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tollkeeper_core.domain.fold import UserFold, UserState, sets_of, settlement_of
+from tollkeeper_core.domain.fold import UserFold, sets_of, settlement_of
 from tollkeeper_core.domain.forgetting import is_forgotten
 from tollkeeper_core.domain.movements import Settlement
 from tollkeeper_core.domain.periods import cutoffs
@@ -16,6 +16,7 @@ from tollkeeper_core.domain.record import (
     RecordError,
     Workbench,
 )
+from tollkeeper_core.domain.user_state import UserState
 from tollkeeper_core.services.read_archive import (
     all_users,
     problems_of,

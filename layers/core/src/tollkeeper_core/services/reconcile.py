@@ -12,7 +12,6 @@ from typing import Protocol
 
 from tollkeeper_core.domain.announcements import Announcement
 from tollkeeper_core.domain.config import Config
-from tollkeeper_core.domain.fold import UserState, Word
 from tollkeeper_core.domain.funnel import Step as FunnelStep
 from tollkeeper_core.domain.funnel import TellSteps
 from tollkeeper_core.domain.movements import (
@@ -28,6 +27,7 @@ from tollkeeper_core.domain.ports import Announcements, Archive, Clock
 from tollkeeper_core.domain.purchases import Happenings, Purchases
 from tollkeeper_core.domain.record import Progress
 from tollkeeper_core.domain.top_ups import Step, Stepped
+from tollkeeper_core.domain.user_state import UserState, Word
 from tollkeeper_core.services.config_cache import ConfigCache
 from tollkeeper_core.services.stripe_events.apply import stripe_actions
 from tollkeeper_core.services.stripe_events.books import Books, PurchaseLedger

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from tollkeeper_core.domain.books import still_live
-from tollkeeper_core.domain.fold import Difference, UserFold, UserState, differences, sets_of
+from tollkeeper_core.domain.differences import Difference, differences
+from tollkeeper_core.domain.fold import UserFold, sets_of
 from tollkeeper_core.domain.forgetting import is_forgotten
 from tollkeeper_core.domain.periods import cutoffs
 from tollkeeper_core.domain.ports import Clock
@@ -15,6 +16,7 @@ from tollkeeper_core.domain.record import (
     Progress,
     Workbench,
 )
+from tollkeeper_core.domain.user_state import UserState
 from tollkeeper_core.services.read_archive import (
     all_users,
     problems_of,
