@@ -53,8 +53,9 @@ def test_turned_back_then_bought_then_used(stack: LocalStack, story: Story) -> N
     for _ in range(2):
         told = story.browser.post(f"{base}/upgrade/dismissed", data={"t": token})
         assert (told.status_code, told.content) == (204, b"")
-    found = until(lambda: steps(stack, story.user), lambda seen: "dismissed" in seen)
-    assert set(found) == {"limit_reached", "dismissed"}
+    kinds = {"limit_reached", "dismissed"}
+    found = until(lambda: steps(stack, story.user), lambda seen: set(seen) >= kinds)
+    assert set(found) == kinds
 
     story.buy(link, pack="starter")
     told = story.browser.post(f"{base}/upgrade/dismissed", data={"t": token})
@@ -62,10 +63,10 @@ def test_turned_back_then_bought_then_used(stack: LocalStack, story: Story) -> N
     first = story.event("0.06")
     story.report(first, story.event("0.01"))
     story.report(first)
-    found = until(lambda: steps(stack, story.user), lambda seen: "credits_used" in seen)
-
-    kinds = {"limit_reached", "prompt_shown", "option_clicked", "checkout_opened", "paid"}
-    assert set(found) == kinds | {"dismissed", "credits_used"}
+    kinds |= {"prompt_shown", "option_clicked", "checkout_opened", "paid", "credits_used"}
+    # A step that the page tells waits in the queue; what is settled and paid is counted at once.
+    found = until(lambda: steps(stack, story.user), lambda seen: set(seen) >= kinds)
+    assert set(found) == kinds
     used, bought = found["credits_used"], found["paid"]
     assert (used["prompt_id"], used["trigger"], used["offer"]) == (
         bought["prompt_id"],
