@@ -83,7 +83,7 @@ dev: $(VENV)/.local ## Run the whole product on this machine: no account, no key
 # A file's tests stay together, in one process of as many as there are cores: they share what they started.
 test: $(VENV)/.dev .venv-sam/.done .venv-audit/.done .venv-aws/.done tests/typing/node_modules/.done examples/react/node_modules/.done ## Run all tests (ARGS="-k name" for some, "-n 0" for one process)
 	@bash infra/setup/install_browser.sh
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 .venv-oldest/.done: requirements/sdk-oldest.txt $(VENV)/.tools
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv-oldest
