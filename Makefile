@@ -180,7 +180,7 @@ reference: $(VENV)/.dev ## Write the reference pages of docs/ from the code
 lock: $(VENV)/.tools ## Resolve the .in files again into hashed locks
 	@for f in $(LOCKS); do \
 	  $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	    --no-emit-index-url --no-annotate $$f.in -o $$f.txt && echo "locked $$f.txt"; \
+	    --no-annotate $$f.in -o $$f.txt && echo "locked $$f.txt"; \
 	done
 
 .PHONY: clean
