@@ -36,9 +36,9 @@ from infra.cli.experiment_words import (
     usd,
     verdict,
 )
-from infra.cli.output import put_out
+from infra.cli.output import look, put_out
 from infra.cli.profit_words import dollars
-from infra.cli.screen import console, progress, say
+from infra.cli.screen import console, say
 
 #: With this for a name: the one that runs.
 RUNNING = ""
@@ -63,11 +63,11 @@ def experiment_report(at: Connection, config: Config, today: date, options: Name
         results = ExperimentResults(seen, books, rates, settings.calendar, today)
         return results.report(name, variants)
 
-    if options.from_archive:
-        with progress() as tell:
-            found = of(StepBench(at.record, tell), BooksBench(at.record, tell))
-    else:
-        found = of(RedisFunnel(at.admin), RedisBooks(at.admin))
+    found = look(
+        options,
+        lambda: of(RedisFunnel(at.admin), RedisBooks(at.admin)),
+        lambda tell: of(StepBench(at.record, tell), BooksBench(at.record, tell)),
+    )
     if found is None:
         raise RecordError(f"Nobody was shown the page in an experiment {name!r} so far.")
     return put_out(

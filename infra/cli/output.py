@@ -1,11 +1,24 @@
-"""Where a report goes, as its options say: a page in a file, JSON on stdout, or the terminal."""
+"""Where a report comes from, and where it goes, as its options say."""
 
 import json
 import sys
 from argparse import Namespace
 from collections.abc import Callable
+from typing import TypeVar
 
-from infra.cli.screen import say
+from tollkeeper_core.domain.record import Progress
+
+from infra.cli.screen import progress, say
+
+T = TypeVar("T")
+
+
+def look(options: Namespace, live: Callable[[], T], recorded: Callable[[Progress], T]) -> T:
+    """From the counters; with ``--from-archive`` from the record, with a bar while it is read."""
+    if not options.from_archive:
+        return live()
+    with progress() as tell:
+        return recorded(tell)
 
 
 def put_out(
@@ -14,7 +27,7 @@ def put_out(
     as_json: Callable[[], object],
     show: Callable[[], None],
 ) -> int:
-    """Of the three forms the one that was asked for; answers the exit code."""
+    """A page in a file, JSON on stdout, or the terminal; answers the exit code."""
     if options.html:
         options.html.write_text(page(), "utf-8")
         say(f"✓ {options.html}", "green")

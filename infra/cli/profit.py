@@ -12,12 +12,13 @@ from tollkeeper_core.adapters.books_bench import BooksBench
 from tollkeeper_core.adapters.redis_books import RedisBooks
 from tollkeeper_core.domain.books import BooksSource
 from tollkeeper_core.domain.config import Settings
+from tollkeeper_core.domain.periods import month_names, month_number
 from tollkeeper_core.domain.profit import rates_of
 from tollkeeper_core.domain.record import RecordError
 from tollkeeper_core.services.profit import Profit, ProfitReport, Row
 
 from infra.cli.connection import Connection
-from infra.cli.output import put_out
+from infra.cli.output import look, put_out
 from infra.cli.profit_page import page
 from infra.cli.profit_words import (
     by_currency,
@@ -28,7 +29,7 @@ from infra.cli.profit_words import (
     top_spend,
     user_name,
 )
-from infra.cli.screen import console, progress, say
+from infra.cli.screen import console, say
 
 _MONTHS_DEFAULT = 3
 #: The counters go back 800 days (redis_keys).
@@ -43,11 +44,11 @@ def profit_report(at: Connection, settings: Settings, today: date, options: Name
     def of(source: BooksSource) -> ProfitReport:
         return Profit(source, rates_of(settings.report.usd_per)).report(months, options.top)
 
-    if options.from_archive:
-        with progress() as tell:
-            found = of(BooksBench(at.record, tell))
-    else:
-        found = of(RedisBooks(at.admin))
+    found = look(
+        options,
+        lambda: of(RedisBooks(at.admin)),
+        lambda tell: of(BooksBench(at.record, tell)),
+    )
     return put_out(
         options,
         lambda: page(found, at.stage, datetime.now(UTC)),
@@ -63,13 +64,11 @@ def _months(today: date, options: Namespace) -> list[str]:
     last = options.last.day if options.last else today
     count = options.months or _MONTHS_DEFAULT
     if options.first:
-        first = options.first.day
-        count = (last.year - first.year) * 12 + last.month - first.month + 1
+        count = month_number(last) - month_number(options.first.day) + 1
     most = _MONTHS_MAX_ARCHIVE if options.from_archive else _MONTHS_MAX
     if not 1 <= count <= most:
         raise RecordError(f"Give 1 to {most} months, the first before the last.")
-    index = last.year * 12 + last.month - 1
-    return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in range(index - count + 1, index + 1)]
+    return month_names(month_number(last) - count + 1, month_number(last))
 
 
 def as_json(found: ProfitReport) -> dict[str, object]:

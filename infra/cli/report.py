@@ -17,11 +17,11 @@ from tollkeeper_core.services.analytics import Analytics, FunnelReport, Slice
 
 from infra.cli.connection import Connection
 from infra.cli.experiment import experiment_report
-from infra.cli.output import put_out
+from infra.cli.output import look, put_out
 from infra.cli.profit import profit_report
 from infra.cli.report_page import page
 from infra.cli.report_words import LABELS, SHORT, money, percent
-from infra.cli.screen import console, progress, say
+from infra.cli.screen import console, say
 
 _BAR = 40
 _ANY_WIDTH = 10_000
@@ -56,11 +56,11 @@ def report(at: Connection, options: Namespace) -> int:
     def of(source: FunnelSource) -> FunnelReport:
         return Analytics(source, calendar, today).funnel(first, last, options.by)
 
-    if options.from_archive:
-        with progress() as tell:
-            found = of(StepBench(at.record, tell))
-    else:
-        found = of(RedisFunnel(at.admin))
+    found = look(
+        options,
+        lambda: of(RedisFunnel(at.admin)),
+        lambda tell: of(StepBench(at.record, tell)),
+    )
     return put_out(
         options,
         lambda: page(found, at.stage, datetime.now(UTC)),

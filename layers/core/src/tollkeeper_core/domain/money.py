@@ -15,9 +15,6 @@ NANO_PER_USD = 1_000_000_000
 #: these still is.
 AMOUNT_NANO_MAX = 1_000_000 * NANO_PER_USD
 
-#: Sums in a script stay below this, or the script refuses (see ``lua/values.lua``).
-EXACT_NANO_MAX = 2**53
-
 _USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?", re.ASCII)
 
 #: Stripe's zero-decimal currencies (docs.stripe.com/currencies#zero-decimal).

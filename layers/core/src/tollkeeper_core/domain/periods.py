@@ -160,6 +160,16 @@ def cutoffs(now_ms: int) -> tuple[str, str, str]:
     return _cutoffs_on(now_ms // 86_400_000)
 
 
+def month_number(day: date) -> int:
+    """Months counted on from the year 0, for ``month_names``."""
+    return day.year * 12 + day.month - 1
+
+
+def month_names(first: int, last: int) -> list[str]:
+    """``2026-11`` and so on, both included; none where the first comes after the last."""
+    return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in range(first, last + 1)]
+
+
 def is_old(period_id: str, cutoffs: tuple[str, str, str]) -> bool:
     """Whether a day, week or month lies before its own of these."""
     return any(period_id[0] == first[0] and period_id < first for first in cutoffs)

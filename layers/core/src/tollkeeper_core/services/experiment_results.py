@@ -22,7 +22,7 @@ from tollkeeper_core.domain.confidence import (
     share_interval,
 )
 from tollkeeper_core.domain.experiments import Seen, SeenSource
-from tollkeeper_core.domain.periods import Calendar, periods_at
+from tollkeeper_core.domain.periods import Calendar, month_names, month_number, periods_at
 from tollkeeper_core.domain.profit import Rates, Sums
 from tollkeeper_core.domain.split import HOLDOUT
 from tollkeeper_core.services.profit import Profit
@@ -142,9 +142,8 @@ class ExperimentResults:
     def _months(self, first_ms: int) -> list[str]:
         """From the first showing's to today's, by the owner's time zone, as the books are."""
         first = periods_at(self.calendar, first_ms).monthly.id.removeprefix("m:")
-        year, month = map(int, first.split("-"))
-        indices = range(year * 12 + month - 1, self.today.year * 12 + self.today.month)
-        return [f"{n // 12:04d}-{n % 12 + 1:02d}" for n in indices]
+        first_day = date.fromisoformat(f"{first}-01")
+        return month_names(month_number(first_day), month_number(self.today))
 
 
 def _arm(name: str, users: Iterable[Seen], sums: Mapping[str, Sums], rates: Rates) -> Arm:
